@@ -1,0 +1,19 @@
+// What the batcher needs of whatever computes: an ONNX pool here, a remote server elsewhere.
+import type { DescribeReply, EmbedReply, EmbedTask } from './protocol.ts';
+
+/** One loaded model. All methods throw ServerError only. */
+export interface Backend {
+  /** What the model turned out to be once loaded. */
+  readonly description: DescribeReply;
+  /** How many tasks run at the same time; the batcher never hands over more. */
+  readonly concurrency: number;
+  /** The padded tokens a run that give the most tokens a second on this machine. */
+  readonly runTokensMax: number;
+  /**
+   * Computes one micro-batch. A task that has started is never stopped: native code that loses its
+   * thread ends the process.
+   */
+  embed(task: EmbedTask): Promise<EmbedReply>;
+  /** Waits for running tasks, then frees threads and memory. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,46 @@
+// What an embedding model is, as its Hugging Face folder says: read on the main thread, used in the workers.
+
+/** Ways to make one vector from the token vectors, in the order sentence-transformers concatenates them. */
+export type PoolingMode = 'cls' | 'max' | 'mean' | 'meanSqrtLength' | 'weightedMean' | 'lastToken';
+
+export type DenseModule = {
+  readonly kind: 'dense';
+  readonly weightsFile: string;
+  readonly inputDimension: number;
+  readonly outputDimension: number;
+  readonly bias: boolean;
+  readonly activation: 'identity' | 'tanh' | 'relu' | 'gelu' | 'sigmoid';
+};
+
+export type EmbeddingModule =
+  | { readonly kind: 'pooling'; readonly modes: readonly PoolingMode[]; readonly includePrompt: boolean }
+  | DenseModule
+  | { readonly kind: 'normalize' };
+
+/** All a worker needs to know of a Hugging Face folder, read once on the main thread by registry/manifest.ts. */
+export type EmbeddingManifest = {
+  /** The id clients ask for, e.g. `sentence-transformers/all-MiniLM-L6-v2`. */
+  readonly name: string;
+  /** Absolute paths; never shown to a client. */
+  readonly onnxFile: string;
+  readonly tokenizerFile: string;
+  readonly tokenizerConfigFile: string | undefined;
+  /** The longest input in tokens, special tokens included. */
+  readonly inputTokensMax: number;
+  readonly padTokenId: number;
+  readonly lowerCase: boolean;
+  /** Empty when the graph itself gives `sentence_embedding`. */
+  readonly modules: readonly EmbeddingModule[];
+  /** Dimensions the model was trained to be cut to (Matryoshka); empty for most. */
+  readonly matryoshkaDimensions: readonly number[];
+  /** Named prompts of config_sentence_transformers.json. */
+  readonly prompts: Readonly<Record<string, string>>;
+  readonly defaultPromptName: string | undefined;
+  /** 'fp32', 'fp16', 'int8' …: what the file's name and content say. */
+  readonly precision: string;
+  /**
+   * False for dynamically quantised graphs: their scales span the whole run, so a text's vector would
+   * depend on its batch mates. Such models run one text at a time.
+   */
+  readonly batchable: boolean;
+};

@@ -1,0 +1,82 @@
+// The thread boundary: what the main thread and a worker of native-workers/ say to each other.
+// Errors cross as data, since structured clone loses an error's class and code.
+import type { ErrorCode } from '../errors.ts';
+import type { EmbeddingManifest } from './manifest.ts';
+
+/** One text, or the token ids of one text as the client made them. */
+export type EmbedInput = string | Int32Array;
+
+/**
+ * How one input is embedded. Requests that want the same share one frozen object, so structured clone
+ * sends it once a batch.
+ */
+export type EmbedOptions = {
+  /** Put before the text; '' for none. Its tokens are pooled unless the model says otherwise. */
+  readonly prompt: string;
+  /** Which end keeps its tokens when the input exceeds the model's length. */
+  readonly truncation: 'right' | 'left';
+  /** The vector is cut to this many leading values, then normalised again; 0 keeps all. */
+  readonly dimension: number;
+  /** `true` scales to unit length; `undefined` leaves it to the model's own modules. */
+  readonly normalize: boolean | undefined;
+};
+
+/** A micro-batch of similar lengths. `options[i]` belongs to `inputs[i]`. */
+export type EmbedTask = {
+  readonly kind: 'embed';
+  readonly inputs: readonly EmbedInput[];
+  readonly options: readonly EmbedOptions[];
+  /** At most this many padded tokens a session run, except that one input always fits. */
+  readonly runTokensMax: number;
+};
+
+/** Times a session on made-up tokens, so that the batcher learns the best run size. */
+export type ProbeTask = { readonly kind: 'probe'; readonly count: number; readonly tokens: number };
+
+/** Tells what the worker loaded, or why it could not: a failed load is a value, never a thrown error. */
+export type DescribeTask = { readonly kind: 'describe' };
+
+export type WorkerTask = EmbedTask | ProbeTask | DescribeTask;
+
+export type Failure = { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
+
+export type EmbedReply = {
+  readonly ok: true;
+  /** `inputs.length` rows, `stride` values apart; row i holds `options[i].dimension || stride` of them. Transferred. */
+  readonly rows: Float32Array;
+  readonly stride: number;
+  /** Tokens of each input before truncation, special tokens included; then the tokens kept. Transferred. */
+  readonly tokensGiven: Int32Array;
+  readonly tokensKept: Int32Array;
+  readonly tokenizeMs: number;
+  readonly runMs: number;
+  /** Session runs it took, and the tokens run with their padding. */
+  readonly runs: number;
+  readonly tokensPadded: number;
+};
+
+export type ProbeReply = { readonly ok: true; readonly runMs: number };
+
+export type DescribeReply = {
+  readonly ok: true;
+  readonly dimension: number;
+  readonly vocabularySize: number;
+  readonly inputTokensMax: number;
+  /** The execution provider the session runs on: 'cpu', 'cuda'. */
+  readonly provider: string;
+  /** Why a wanted device was not used; undefined when it was. */
+  readonly fallback: string | undefined;
+  readonly loadMs: number;
+};
+
+export type WorkerReply = EmbedReply | ProbeReply | DescribeReply | Failure;
+
+/** What a worker is started with (Piscina `workerData`): enough to open its own session from module top level. */
+export type WorkerSettings = {
+  readonly model: EmbeddingManifest;
+  readonly intraOpThreads: number;
+  readonly spinning: boolean;
+  readonly arena: boolean;
+  /** Wanted devices in order: 'cpu', 'cuda:0'; worker i of a pool takes entry i modulo the length. */
+  readonly devices: readonly string[];
+};

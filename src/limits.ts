@@ -1,0 +1,24 @@
+// Every bound that is not an option, in one place, and the relations that must hold among them.
+import assert from 'node:assert/strict';
+
+/** OpenAI's own bound on a list of inputs (openai-openapi, CreateEmbeddingRequest). */
+export const openaiInputsMax = 2048;
+/** OpenAI's bound on a list of token ids; ours is higher so that any model's length fits. */
+export const inputTokenIdsMax = 65_536;
+/** Padded tokens in one session run; where warm-up stops looking for a larger one. */
+export const runTokensMax = 16_384;
+/** The smallest run that warm-up tries. */
+export const runTokensMin = 64;
+/** Bodies of all requests together; above it new bodies are refused, so a burst cannot exhaust memory. */
+export const bodyBytesInFlightMax = 512 * 1024 * 1024;
+/** Request ids longer than this are replaced, not cut: half an id is a wrong id. */
+export const requestIdCharsMax = 64;
+/** How much of a client's string an error or a log line repeats. */
+export const echoCharsMax = 80;
+/** Truncated inputs named in the answer's header; all are counted, and JSON answers name all. */
+export const truncatedHeaderItemsMax = 64;
+/** Time buckets kept by the rate limiter in memory: one per client address. */
+export const rateLimitClientsMax = 100_000;
+
+assert(runTokensMin <= runTokensMax);
+assert(requestIdCharsMax > 36, 'a UUID must fit');

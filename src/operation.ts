@@ -1,0 +1,117 @@
+// One operation type for every transport, and the whole life of one call. A surface is a list of operations;
+// a transport turns bytes into calls. Neither knows the other.
+import type { TSchema } from 'typebox';
+import { ServerError, toServerError } from './errors.ts';
+
+/** Milliseconds spent in each stage, filled by the engine, shown by the transport. */
+export type Timings = { queueMs?: number; tokenizeMs?: number; inferenceMs?: number };
+
+/** One request on its way. Made by a transport, ended by it; everyone between only reads it and adds timings. */
+export class Call {
+  readonly requestId: string;
+  /** Parsed path parameters by name, percent-decoded; `*` is the rest of a wildcard path. */
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  readonly timeoutMs: number;
+  readonly startedMs: number = performance.now();
+  readonly timings: Timings = {};
+  /** The operation that answers; a choosing operation replaces it once the body is known. */
+  operation: AnyOperation;
+  /** True once nobody waits: what is still queued for this call is dropped before it runs. */
+  cancelled = false;
+  readonly #header: (name: string) => string;
+
+  constructor(init: {
+    requestId: string;
+    operation: AnyOperation;
+    parameters?: Readonly<Record<string, string>>;
+    query?: URLSearchParams;
+    timeoutMs: number;
+    header?: (name: string) => string;
+  }) {
+    this.requestId = init.requestId;
+    this.operation = init.operation;
+    this.parameters = init.parameters ?? {};
+    this.query = init.query ?? new URLSearchParams();
+    this.timeoutMs = init.timeoutMs;
+    this.#header = init.header ?? (() => '');
+  }
+
+  /** A header's or metadata entry's value, '' when absent. `name` in lower case. */
+  header(name: string): string {
+    return this.#header(name);
+  }
+}
+
+export type Reply = {
+  readonly status: number;
+  readonly contentType: string;
+  /** Beyond those every answer gets. Values must be printable ASCII; the transport refuses others. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Owned by the reply: nobody writes to it afterwards. */
+  readonly body: string | Uint8Array;
+};
+
+export type Operation<In, Out> = {
+  /** `openai.embeddings`: the metrics label, the log field and the WebSocket `op`. */
+  readonly name: string;
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** `/v1/models/*`: a `:name` segment is one parameter, a closing `*` takes the rest, slashes included. */
+  readonly path: string;
+  readonly summary: string;
+  /** The tag in the API description. */
+  readonly group: string;
+  readonly requestSchema?: TSchema;
+  readonly responseSchema?: TSchema;
+  /** Media types besides JSON that `encode` may answer with. */
+  readonly binaryTypes?: readonly string[];
+  /** Liveness, metrics and pages: outside rate limits. */
+  readonly unlimited?: boolean;
+  /** `bytes` is valid only until decode returns; what must live longer is copied. Throws ServerError. */
+  decode(bytes: Uint8Array, call: Call): In;
+  run(input: In, call: Call): Promise<Out> | Out;
+  encode(output: Out, call: Call, input: In): Reply;
+  encodeError(error: ServerError, call: Call): Reply;
+};
+
+// The transports hold operations of every kind in one table; only `perform` joins a call to its types.
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+export type AnyOperation = Operation<any, any>;
+
+/** What watches calls: the log and the metrics. */
+export type CallObserver = {
+  /** `error` is set when the reply is an error; its `cause` may be a bug that no client must see. */
+  ended(call: Call, reply: Reply, error: ServerError | undefined): void;
+};
+
+/**
+ * The whole life of one call. Never rejects. Decodes before it returns for the first time, so `bytes` may be
+ * reused after that. At the deadline the call is answered and marked cancelled; what already runs goes on.
+ */
+export async function perform(operation: AnyOperation, bytes: Uint8Array, call: Call, observer: CallObserver): Promise<Reply> {
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const input = operation.decode(bytes, call);
+    const running = call.operation.run(input, call);
+    const output = running instanceof Promise ? await Promise.race([running, deadline()]) : running;
+    const reply = call.operation.encode(output, call, input);
+    observer.ended(call, reply, undefined);
+    return reply;
+  } catch (thrown) {
+    const error = toServerError(thrown);
+    const reply = call.operation.encodeError(error, call);
+    observer.ended(call, reply, error);
+    return reply;
+  } finally {
+    clearTimeout(timer);
+  }
+
+  function deadline(): Promise<never> {
+    return new Promise((_, reject) => {
+      timer = setTimeout(() => {
+        call.cancelled = true;
+        reject(new ServerError('TIMEOUT', `The request did not finish in ${call.timeoutMs} ms.`));
+      }, call.timeoutMs);
+    });
+  }
+}
