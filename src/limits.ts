@@ -9,6 +9,11 @@ export const inputTokenIdsMax = 65_536;
 export const runTokensMax = 16_384;
 /** The smallest run that warm-up tries. */
 export const runTokensMin = 64;
+/** Waiting inputs that the batching policy looks at: more gives no better lengths, only a longer sort. */
+export const selectionWindowInputs = 512;
+/** Bounds of what a full queue tells a client to wait. */
+export const retryAfterMsMin = 1000;
+export const retryAfterMsMax = 60_000;
 /** Bodies of all requests together; above it new bodies are refused, so a burst cannot exhaust memory. */
 export const bodyBytesInFlightMax = 512 * 1024 * 1024;
 /** Request ids longer than this are replaced, not cut: half an id is a wrong id. */

@@ -67,6 +67,8 @@ export type Operation<In, Out> = {
   readonly binaryTypes?: readonly string[];
   /** Liveness, metrics and pages: outside rate limits. */
   readonly unlimited?: boolean;
+  /** The operations it chooses among by the body; they are documented in its place. */
+  readonly alternatives?: readonly AnyOperation[];
   /** `bytes` is valid only until decode returns; what must live longer is copied. Throws ServerError. */
   decode(bytes: Uint8Array, call: Call): In;
   run(input: In, call: Call): Promise<Out> | Out;

@@ -1,5 +1,5 @@
 // What the batcher needs of whatever computes: an ONNX pool here, a remote server elsewhere.
-import type { DescribeReply, EmbedReply, EmbedTask } from './protocol.ts';
+import type { DescribeReply, EmbedReply, EmbedTask, RunCost } from './protocol.ts';
 
 /** One loaded model. All methods throw ServerError only. */
 export interface Backend {
@@ -7,8 +7,8 @@ export interface Backend {
   readonly description: DescribeReply;
   /** How many tasks run at the same time; the batcher never hands over more. */
   readonly concurrency: number;
-  /** The padded tokens a run that give the most tokens a second on this machine. */
-  readonly runTokensMax: number;
+  /** What a session run costs on this machine, found at load. */
+  readonly runCost: RunCost;
   /**
    * Computes one micro-batch. A task that has started is never stopped: native code that loses its
    * thread ends the process.

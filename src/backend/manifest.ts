@@ -29,14 +29,20 @@ export type EmbeddingManifest = {
   readonly inputTokensMax: number;
   readonly padTokenId: number;
   readonly lowerCase: boolean;
-  /** Empty when the graph itself gives `sentence_embedding`. */
+  /**
+   * In the order they apply. A graph that itself gives one vector a text has all of them inside: workers then
+   * skip them. Empty when nothing but such a graph says how to pool.
+   */
   readonly modules: readonly EmbeddingModule[];
   /** Dimensions the model was trained to be cut to (Matryoshka); empty for most. */
   readonly matryoshkaDimensions: readonly number[];
   /** Named prompts of config_sentence_transformers.json. */
   readonly prompts: Readonly<Record<string, string>>;
   readonly defaultPromptName: string | undefined;
-  /** 'fp32', 'fp16', 'int8' …: what the file's name and content say. */
+  /**
+   * What the file's name and operators say: 'fp32', 'fp16', 'int8' (computed in int8), 'int8-weights' (stored
+   * in int8, computed in fp32), 'int4-weights'.
+   */
   readonly precision: string;
   /**
    * False for dynamically quantised graphs: their scales span the whole run, so a text's vector would

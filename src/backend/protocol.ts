@@ -3,7 +3,7 @@
 import type { ErrorCode } from '../errors.ts';
 import type { EmbeddingManifest } from './manifest.ts';
 
-/** One text, or the token ids of one text as the client made them. */
+/** One text, or the token ids of one text as the client made them; a prompt goes before texts only. */
 export type EmbedInput = string | Int32Array;
 
 /**
@@ -21,13 +21,20 @@ export type EmbedOptions = {
   readonly normalize: boolean | undefined;
 };
 
+/** What a session run costs, learnt by probes at load. */
+export type RunCost = {
+  /** Padded tokens in a run above which the tokens per second fall. */
+  readonly tokensMax: number;
+  /** What starting a run costs, in tokens: an input joins a run only if that is cheaper than one of its own. */
+  readonly overheadTokens: number;
+};
+
 /** A micro-batch of similar lengths. `options[i]` belongs to `inputs[i]`. */
 export type EmbedTask = {
   readonly kind: 'embed';
   readonly inputs: readonly EmbedInput[];
   readonly options: readonly EmbedOptions[];
-  /** At most this many padded tokens a session run, except that one input always fits. */
-  readonly runTokensMax: number;
+  readonly runCost: RunCost;
 };
 
 /** Times a session on made-up tokens, so that the batcher learns the best run size. */
@@ -38,7 +45,14 @@ export type DescribeTask = { readonly kind: 'describe' };
 
 export type WorkerTask = EmbedTask | ProbeTask | DescribeTask;
 
-export type Failure = { readonly ok: false; readonly code: ErrorCode; readonly detail: string };
+export type Failure = {
+  readonly ok: false;
+  readonly code: ErrorCode;
+  /** A client may see it. */
+  readonly detail: string;
+  /** The native error's own text, for the log only: it may name paths. */
+  readonly cause?: string;
+};
 
 export type EmbedReply = {
   readonly ok: true;
@@ -79,4 +93,6 @@ export type WorkerSettings = {
   readonly arena: boolean;
   /** Wanted devices in order: 'cpu', 'cuda:0'; worker i of a pool takes entry i modulo the length. */
   readonly devices: readonly string[];
+  /** Four bytes, zero at first and shared by the pool's workers: each takes the next number as its i. */
+  readonly workerCounter?: SharedArrayBuffer;
 };

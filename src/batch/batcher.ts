@@ -1,0 +1,180 @@
+// The batcher: inputs in, micro-batches to the workers, results back to their requests.
+// Owns the queue, the workers' slots and the promises; what runs together is decided in select.ts.
+// Invariants: at most `backend.concurrency` batches run; what runs is never stopped; a worker idles only
+// when nothing waits.
+import type { Backend } from '../backend/backend.ts';
+import type { EmbedInput, EmbedOptions } from '../backend/protocol.ts';
+import { ServerError, toServerError } from '../errors.ts';
+import { retryAfterMsMax, retryAfterMsMin, selectionWindowInputs } from '../limits.ts';
+import { EmbedJob, type Embedded, type Waiter } from './job.ts';
+import { LengthEstimate } from './length-estimate.ts';
+import { FairQueue, type QueuedInput } from './queue.ts';
+import { batchTokens, selectBatch } from './select.ts';
+
+/** What the batcher tells the metrics. */
+export type BatchObserver = {
+  batchEnded(batch: {
+    inputs: number;
+    tokens: number;
+    tokensPadded: number;
+    runs: number;
+    tokenizeMs: number;
+    runMs: number;
+    queueMs: readonly number[];
+  }): void;
+  /** Inputs that left the queue without running. */
+  inputsDropped(count: number): void;
+};
+
+export class Batcher {
+  readonly #backend: Backend;
+  readonly #queueTokensMax: number;
+  readonly #observer: BatchObserver;
+  readonly #queue = new FairQueue();
+  readonly #estimate: LengthEstimate;
+  readonly #tokensMs = { tokens: 0, ms: 0 };
+  #running = 0;
+  #runningTokens = 0;
+  #scheduled = false;
+  #idleWaiters: (() => void)[] = [];
+
+  constructor(backend: Backend, queueTokensMax: number, observer: BatchObserver) {
+    this.#backend = backend;
+    this.#queueTokensMax = queueTokensMax;
+    this.#observer = observer;
+    this.#estimate = new LengthEstimate(backend.description.inputTokensMax);
+  }
+
+  get queuedInputs(): number {
+    return this.#queue.length;
+  }
+
+  get queuedTokens(): number {
+    return this.#queue.tokens;
+  }
+
+  get runningBatches(): number {
+    return this.#running;
+  }
+
+  /** How long the input whose turn is next has waited. */
+  get oldestWaitMs(): number {
+    const first = this.#queue.window(1)[0];
+    return first === undefined ? 0 : performance.now() - first.job.queuedMs;
+  }
+
+  /**
+   * Embeds the inputs of one request, all with the same options. Rejects with QUEUE_FULL, CANCELLED or
+   * what the backend says. A request larger than the whole queue is taken when nothing else waits.
+   */
+  embed(inputs: readonly EmbedInput[], options: EmbedOptions, waiter: Waiter): Promise<Embedded> {
+    const job = new EmbedJob(inputs.length, waiter);
+    const entries = inputs.map((input, index): QueuedInput => {
+      return { job, index, input, options, tokens: this.#estimate.tokens(input, options.prompt), turn: 0 };
+    });
+    this.#admit(entries.reduce((sum, entry) => sum + entry.tokens, 0));
+    this.#queue.push(entries);
+    this.#schedule();
+    return job.result;
+  }
+
+  /** Resolves when nothing waits and nothing runs. */
+  drained(): Promise<void> {
+    if (this.#queue.length === 0 && this.#running === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  #admit(tokens: number): void {
+    if (this.#fits(tokens)) return;
+    this.#drop(this.#queue.takeEnded());
+    if (this.#fits(tokens)) return;
+    throw new ServerError('QUEUE_FULL', `The queue holds ${this.#queue.tokens} tokens of at most ${this.#queueTokensMax}.`, {
+      retryAfterMs: this.#retryAfterMs(),
+    });
+  }
+
+  #fits(tokens: number): boolean {
+    return this.#queue.length === 0 || this.#queue.tokens + tokens <= this.#queueTokensMax;
+  }
+
+  /** Half of the queue at the speed seen so far: then there is room again for some. */
+  #retryAfterMs(): number {
+    const { tokens, ms } = this.#tokensMs;
+    const msPerToken = tokens > 0 ? ms / tokens / this.#backend.concurrency : 1;
+    return Math.min(retryAfterMsMax, Math.max(retryAfterMsMin, (this.#queue.tokens / 2) * msPerToken));
+  }
+
+  /** Waits for the end of the event loop's poll phase: requests that arrived together then run together. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    while (this.#running < this.#backend.concurrency && this.#queue.length > 0) {
+      const window = this.#queue.window(selectionWindowInputs);
+      if (window.some((entry) => entry.job.ended)) {
+        this.#drop(this.#queue.takeEnded());
+        continue;
+      }
+      const cost = this.#backend.runCost;
+      const tokens = { queued: this.#queue.tokens, running: this.#runningTokens };
+      const tokensMax = batchTokens(tokens, this.#backend.concurrency, cost.tokensMax);
+      const batch = this.#queue.take(selectBatch(window.map((entry) => entry.tokens), { ...cost, tokensMax }));
+      void this.#run(batch);
+    }
+    if (this.#running === 0 && this.#queue.length === 0) {
+      for (const resolve of this.#idleWaiters.splice(0)) resolve();
+    }
+  }
+
+  async #run(batch: readonly QueuedInput[]): Promise<void> {
+    const nowMs = performance.now();
+    for (const { job } of batch) job.started(nowMs);
+    const estimatedTokens = batch.reduce((sum, entry) => sum + entry.tokens, 0);
+    this.#running += 1;
+    this.#runningTokens += estimatedTokens;
+    const running = this.#backend.embed({
+      kind: 'embed',
+      inputs: batch.map((entry) => entry.input),
+      options: batch.map((entry) => entry.options),
+      runCost: this.#backend.runCost,
+    });
+    const outcome = await running.catch(toServerError);
+    this.#running -= 1;
+    this.#runningTokens -= estimatedTokens;
+    // The freed worker gets its next batch before the answers are written.
+    this.#dispatch();
+
+    const jobs = new Set(batch.map((entry) => entry.job));
+    if (outcome instanceof ServerError) {
+      for (const job of jobs) job.fail(outcome);
+      return;
+    }
+    batch.forEach((entry, row) => entry.job.complete(entry.index, outcome, row, entry.options.dimension));
+    for (const job of jobs) job.batchEnded(outcome);
+    const tokens = outcome.tokensKept.reduce((sum, count) => sum + count, 0);
+    this.#estimate.learn(batch, outcome.tokensGiven);
+    this.#tokensMs.tokens += tokens;
+    this.#tokensMs.ms += performance.now() - nowMs;
+    this.#observer.batchEnded({
+      inputs: batch.length,
+      tokens,
+      tokensPadded: outcome.tokensPadded,
+      runs: outcome.runs,
+      tokenizeMs: outcome.tokenizeMs,
+      runMs: outcome.runMs,
+      queueMs: batch.map(({ job }) => nowMs - job.queuedMs),
+    });
+  }
+
+  #drop(entries: readonly QueuedInput[]): void {
+    if (entries.length === 0) return;
+    for (const { job } of entries) job.fail(new ServerError('CANCELLED'));
+    this.#observer.inputsDropped(entries.length);
+  }
+}

@@ -1,0 +1,146 @@
+// All Prometheus series, on a registry of this server's own. Collected on the main thread only: workers send
+// their timings with their results. Labels come from bounded sets: operations, statuses, loaded models, error codes.
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+/** Twice as long each, 0.5 ms to 16 s: prom-client's own start at 5 ms, where a cached answer is long over. */
+const durationBuckets = Array.from({ length: 16 }, (_, i) => 0.0005 * 2 ** i);
+const countBuckets = Array.from({ length: 13 }, (_, i) => 2 ** i);
+const tokenBuckets = Array.from({ length: 12 }, (_, i) => 8 * 2 ** i);
+
+/** A model's live state, read when somebody scrapes. */
+export type ModelGauges = {
+  readonly state: string;
+  readonly queuedInputs: number;
+  readonly queuedTokens: number;
+  readonly oldestWaitMs: number;
+  readonly runningBatches: number;
+};
+
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #requests = this.#counter('requests_total', 'Requests answered.', ['operation', 'status']);
+  readonly #errors = this.#counter('errors_total', 'Error answers by code of the error table.', ['code']);
+  readonly #requestSeconds = this.#histogram('request_duration_seconds', 'Arrival to answer.', ['operation'], durationBuckets);
+  readonly #queueSeconds = this.#histogram('queue_duration_seconds', 'Wait of one input before its batch ran.', ['model'], durationBuckets);
+  readonly #tokenizeSeconds = this.#histogram('tokenize_duration_seconds', 'Tokenising one batch.', ['model'], durationBuckets);
+  readonly #inferenceSeconds = this.#histogram('inference_duration_seconds', 'Session runs of one batch.', ['model'], durationBuckets);
+  readonly #batchInputs = this.#histogram('batch_inputs', 'Inputs in one batch.', ['model'], countBuckets);
+  readonly #batchTokens = this.#histogram('batch_tokens', 'Tokens in one batch, without padding.', ['model'], tokenBuckets);
+  readonly #runs = this.#counter('session_runs_total', 'Session runs; inputs / runs is the batch efficiency.', ['model']);
+  readonly #inputs = this.#counter('inputs_total', 'Inputs computed.', ['model']);
+  readonly #tokens = this.#counter('tokens_total', 'Tokens computed, special tokens included, padding not.', ['model']);
+  readonly #paddingTokens = this.#counter('padding_tokens_total', 'Tokens computed only to fill rows.', ['model']);
+  readonly #dropped = this.#counter('inputs_dropped_total', 'Inputs whose client left before they ran; they never run.', ['model']);
+  readonly #truncated = this.#counter('inputs_truncated_total', "Inputs cut to the model's length.", ['model']);
+  readonly #workerCrashes = this.#counter('worker_crashes_total', 'Worker threads that died and were replaced.', ['model']);
+  readonly #deviceFallbacks = this.#counter('device_fallbacks_total', 'Models that run on the CPU though a device was wanted.', ['model']);
+  readonly #embeddings = new Map<string, number>();
+  readonly #startedMs = performance.now();
+  #requestCount = 0;
+  #errorCount = 0;
+
+  constructor(version: string) {
+    this.#gauge('build_info', 'The running version.', ['version', 'node']).labels(version, process.version).set(1);
+    collectDefaultMetrics({ register: this.registry, prefix: 'ortserve_' });
+  }
+
+  /** Adds gauges that are read from the owners at scrape time. */
+  watch(sources: { requestsInFlight: () => number; models: () => Iterable<[string, ModelGauges]> }): void {
+    const model = (name: string, help: string, read: (gauges: ModelGauges) => number) => {
+      const gauge = this.#gauge(name, help, ['model'], () => {
+        gauge.reset();
+        for (const [label, gauges] of sources.models()) gauge.labels(label).set(read(gauges));
+      });
+    };
+    model('queue_inputs', 'Inputs that wait.', (gauges) => gauges.queuedInputs);
+    model('queue_tokens', 'Estimated tokens that wait.', (gauges) => gauges.queuedTokens);
+    model('queue_age_seconds', 'Wait so far of the input whose turn is next.', (gauges) => gauges.oldestWaitMs / 1000);
+    model('batches_running', 'Batches in the workers.', (gauges) => gauges.runningBatches);
+    model('model_ready', '1 when the model answers.', (gauges) => (gauges.state === 'ready' ? 1 : 0));
+    const inFlight = this.#gauge('requests_in_flight', 'Requests not yet answered.', [], () => {
+      inFlight.set(sources.requestsInFlight());
+    });
+  }
+
+  requestEnded(operation: string, status: number, durationMs: number, errorCode: string | undefined): void {
+    this.#requestCount += 1;
+    this.#requests.labels(operation, String(status)).inc();
+    this.#requestSeconds.labels(operation).observe(durationMs / 1000);
+    if (errorCode === undefined) return;
+    this.#errorCount += 1;
+    this.#errors.labels(errorCode).inc();
+  }
+
+  /** The series of one model, bound to its label once. */
+  model(model: string): ModelMetrics {
+    const queue = this.#queueSeconds.labels(model);
+    const tokenize = this.#tokenizeSeconds.labels(model);
+    const inference = this.#inferenceSeconds.labels(model);
+    const batchInputs = this.#batchInputs.labels(model);
+    const batchTokens = this.#batchTokens.labels(model);
+    // A series that exists from the start reads 0, not "no data".
+    for (const counter of [this.#dropped, this.#truncated, this.#workerCrashes]) counter.labels(model).inc(0);
+    return {
+      batchEnded: (batch) => {
+        for (const waitMs of batch.queueMs) queue.observe(waitMs / 1000);
+        tokenize.observe(batch.tokenizeMs / 1000);
+        inference.observe(batch.runMs / 1000);
+        batchInputs.observe(batch.inputs);
+        batchTokens.observe(batch.tokens);
+        this.#runs.labels(model).inc(batch.runs);
+        this.#inputs.labels(model).inc(batch.inputs);
+        this.#tokens.labels(model).inc(batch.tokens);
+        this.#paddingTokens.labels(model).inc(batch.tokensPadded - batch.tokens);
+      },
+      inputsDropped: (count) => this.#dropped.labels(model).inc(count),
+      workerCrashed: () => this.#workerCrashes.labels(model).inc(),
+      deviceFellBack: () => this.#deviceFallbacks.labels(model).inc(),
+      embedded: (inputs, truncated) => {
+        this.#embeddings.set(model, (this.#embeddings.get(model) ?? 0) + inputs);
+        if (truncated > 0) this.#truncated.labels(model).inc(truncated);
+      },
+    };
+  }
+
+  /** The totals that the FastEmbed-style service shows as JSON (seed 001, `/metrics`) and `/stats` repeats. */
+  totals(): { requests: number; errors: number; embeddings: number; uptimeSeconds: number; embeddingsByModel: [string, number][] } {
+    let embeddings = 0;
+    for (const count of this.#embeddings.values()) embeddings += count;
+    return {
+      requests: this.#requestCount,
+      errors: this.#errorCount,
+      embeddings,
+      uptimeSeconds: (performance.now() - this.#startedMs) / 1000,
+      embeddingsByModel: [...this.#embeddings],
+    };
+  }
+
+  #counter<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> {
+    return new Counter({ name: `ortserve_${name}`, help, labelNames, registers: [this.registry] });
+  }
+
+  #gauge<Label extends string>(name: string, help: string, labelNames: readonly Label[], collect?: () => void): Gauge<Label> {
+    return new Gauge({ name: `ortserve_${name}`, help, labelNames, registers: [this.registry], ...(collect && { collect }) });
+  }
+
+  #histogram<Label extends string>(name: string, help: string, labelNames: readonly Label[], buckets: number[]): Histogram<Label> {
+    return new Histogram({ name: `ortserve_${name}`, help, labelNames, buckets, registers: [this.registry] });
+  }
+}
+
+export type ModelMetrics = {
+  batchEnded(batch: {
+    inputs: number;
+    tokens: number;
+    tokensPadded: number;
+    runs: number;
+    tokenizeMs: number;
+    runMs: number;
+    queueMs: readonly number[];
+  }): void;
+  inputsDropped(count: number): void;
+  workerCrashed(): void;
+  deviceFellBack(): void;
+  /** One request was answered with `inputs` vectors, `truncated` of them from shortened inputs. */
+  embedded(inputs: number, truncated: number): void;
+};

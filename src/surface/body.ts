@@ -1,0 +1,52 @@
+// Bytes to a checked JSON body. Errors name the field as the client wrote it: `texts[3]`.
+import { isUtf8 } from 'node:buffer';
+import type { Static, TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { ServerError } from '../errors.ts';
+import type { Call, Operation } from '../operation.ts';
+
+/** Parses a request body. Throws JSON_INVALID, for broken UTF-8 too. The bytes may be reused afterwards. */
+export function parseJson(bytes: Uint8Array): unknown {
+  if (bytes.length === 0) throw new ServerError('JSON_INVALID', 'The body is empty; it must be a JSON object.');
+  if (!isUtf8(bytes)) throw new ServerError('JSON_INVALID', 'The body is not valid UTF-8.');
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // A SyntaxError tells the place; a RangeError (nesting) tells of our stack.
+    const reason = error instanceof SyntaxError ? `: ${error.message}` : ': it is nested too deeply';
+    throw new ServerError('JSON_INVALID', `The body is not valid JSON${reason}.`);
+  }
+}
+
+/** An operation whose body is JSON, and which can take it parsed. */
+export type JsonOperation<In, Out> = Operation<In, Out> & { decodeBody(body: unknown, call: Call): In };
+
+export function jsonOperation<In, Out>(operation: Omit<JsonOperation<In, Out>, 'decode'>): JsonOperation<In, Out> {
+  return { ...operation, decode: (bytes, call) => operation.decodeBody(parseJson(bytes), call) };
+}
+
+/** Compiles once; the returned function throws REQUEST_INVALID naming the first field at fault. */
+export function bodyChecker<Schema extends TSchema>(schema: Schema): (body: unknown) => Static<Schema> {
+  const compiled = Compile(schema);
+  return (body) => {
+    if (compiled.Check(body)) return body as Static<Schema>;
+    const error = compiled.Errors(body)[0];
+    const missing = error?.params && 'requiredProperties' in error.params ? error.params.requiredProperties : undefined;
+    const parent = fieldName(error?.instancePath ?? '');
+    const field = Array.isArray(missing) ? [parent, String(missing[0])].filter(Boolean).join('.') : parent;
+    const reason = Array.isArray(missing) ? 'is missing' : (error?.message ?? 'is invalid');
+    throw new ServerError('REQUEST_INVALID', `${field === '' ? 'The body' : `'${field}'`} ${reason}.`, {
+      ...(field !== '' && { field }),
+    });
+  };
+}
+
+/** `/texts/3` of a JSON pointer as `texts[3]`. */
+function fieldName(pointer: string): string {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .reduce((path, part) => (/^\d+$/.test(part) ? `${path}[${part}]` : path === '' ? part : `${path}.${part}`), '');
+}

@@ -1,0 +1,146 @@
+// The OpenAI surface: embeddings and models, as the official clients speak it (seed 002).
+import type { EmbedInput } from '../../backend/protocol.ts';
+import type { EmbedEngine, EmbedResult } from '../../engine/embed.ts';
+import type { AnyOperation, Call, Operation, Reply } from '../../operation.ts';
+import type { Model, Registry } from '../../registry/registry.ts';
+import { bodyChecker, jsonOperation, type JsonOperation } from '../body.ts';
+import { embedInputs, type InputLimits } from '../inputs.ts';
+import { jsonContentType, jsonReply } from '../json-reply.ts';
+import {
+  JsonBytes,
+  base64Vector,
+  bytesContentType,
+  bytesReply,
+  tokensKept,
+  truncationHeaders,
+  truncationRows,
+  vectorFormat,
+  type VectorFormat,
+} from '../vectors.ts';
+import { openaiError } from './errors.ts';
+import { EmbeddingsEnvelope, EmbeddingsRequest, EmbeddingsResponse, ModelList, ModelObject } from './schema.ts';
+
+const group = 'OpenAI';
+
+type EmbeddingsInput = {
+  readonly model: string;
+  readonly inputs: readonly EmbedInput[];
+  readonly dimensions: number | undefined;
+  readonly format: VectorFormat;
+};
+
+export function openaiOperations(engine: EmbedEngine, registry: Registry, limits: InputLimits): AnyOperation[] {
+  return [
+    embeddings('/v1/embeddings', engine, limits),
+    // Clients whose base URL lacks /v1, as text-embeddings-inference serves it.
+    embeddings('/embeddings', engine, limits),
+    listModels(registry),
+    getModel(registry),
+  ];
+}
+
+function embeddings(path: string, engine: EmbedEngine, limits: InputLimits): JsonOperation<EmbeddingsInput, EmbedResult> {
+  return jsonOperation({
+    name: 'openai.embeddings',
+    method: 'POST',
+    path,
+    summary: 'Embed a text, several texts, or token ids.',
+    group,
+    requestSchema: EmbeddingsRequest,
+    responseSchema: EmbeddingsResponse,
+    binaryTypes: [bytesContentType],
+    decodeBody: (body, call) => decodeEmbeddings(body, call, limits),
+    run: (input, call) => {
+      return engine.embed({ ...input, fields: { model: 'model', inputs: 'input' } }, call);
+    },
+    encode: (result, _call, input) => encodeEmbeddings(result, input.format),
+    encodeError: openaiError,
+  });
+}
+
+const checkEnvelope = bodyChecker(EmbeddingsEnvelope);
+
+function decodeEmbeddings(json: unknown, call: Call, limits: InputLimits): EmbeddingsInput {
+  const body = checkEnvelope(json);
+  const format = vectorFormat(body, call);
+  return { model: body.model, inputs: embedInputs(body.input, 'input', limits), dimensions: body.dimensions, format };
+}
+
+function encodeEmbeddings(result: EmbedResult, format: VectorFormat): Reply {
+  if (format.encoding === 'bytes') return bytesReply(result, format.type);
+  const tokens = tokensKept(result);
+  const tail =
+    `],"model":${JSON.stringify(result.model)},"usage":{"prompt_tokens":${tokens},"total_tokens":${tokens}}` +
+    (result.truncated.length > 0 ? `,"truncated":${JSON.stringify(truncationRows(result))}}` : '}');
+  const headers = truncationHeaders(result);
+  const body = format.encoding === 'base64' ? base64Body(result, format, tail) : floatBody(result, tail);
+  return { status: 200, contentType: jsonContentType, headers, body };
+}
+
+const listStart = '{"object":"list","data":[';
+
+function itemStart(index: number): string {
+  return `${index > 0 ? ',' : ''}{"object":"embedding","index":${index},"embedding":`;
+}
+
+function base64Body(result: EmbedResult, format: VectorFormat, tail: string): string {
+  let body = listStart;
+  result.rows.forEach((row, i) => {
+    body += `${itemStart(i)}"${base64Vector(row, format.type)}"}`;
+  });
+  return body + tail;
+}
+
+function floatBody(result: EmbedResult, tail: string): Uint8Array {
+  const { rows, dimension } = result;
+  const itemBytesMax = itemStart(1e9).length + 3;
+  const json = new JsonBytes(rows.length * dimension, listStart.length + rows.length * itemBytesMax + tail.length * 3);
+  json.text(listStart);
+  rows.forEach((row, i) => {
+    json.text(itemStart(i));
+    json.floats(row);
+    json.text('}');
+  });
+  json.text(tail);
+  return json.finish();
+}
+
+function listModels(registry: Registry): Operation<undefined, readonly Model[]> {
+  return {
+    name: 'openai.models',
+    method: 'GET',
+    path: '/v1/models',
+    summary: 'List the models.',
+    group,
+    responseSchema: ModelList,
+    decode: () => undefined,
+    run: () => registry.list(),
+    encode: (models) => jsonReply(200, { object: 'list', data: models.map(modelObject) }),
+    encodeError: openaiError,
+  };
+}
+
+function getModel(registry: Registry): Operation<string, Model> {
+  return {
+    name: 'openai.model',
+    method: 'GET',
+    path: '/v1/models/*',
+    summary: 'Describe one model; its name may hold slashes, raw or encoded.',
+    group,
+    responseSchema: ModelObject,
+    decode: (_bytes, call) => call.parameters['*'] ?? '',
+    run: (name) => registry.find(name, 'model'),
+    encode: (model) => jsonReply(200, modelObject(model)),
+    encodeError: openaiError,
+  };
+}
+
+function modelObject(model: Model): object {
+  const [owner, rest] = model.manifest.name.split('/');
+  return {
+    id: model.manifest.name,
+    object: 'model',
+    created: Math.floor(model.createdMs / 1000),
+    owned_by: rest === undefined ? 'ortserve' : owner,
+  };
+}

@@ -1,0 +1,129 @@
+// What all services share: the front page, probes, totals and metrics (unions of the seeds' fields).
+import Type from 'typebox';
+import type { Metrics } from '../../metrics.ts';
+import type { AnyOperation, Call, Operation, Reply } from '../../operation.ts';
+import type { Model, Registry } from '../../registry/registry.ts';
+import { detailError } from '../detail-errors.ts';
+import { jsonReply } from '../json-reply.ts';
+import { frontPage } from './front-page.ts';
+
+export const systemGroup = 'System';
+
+export type SystemState = {
+  readonly version: string;
+  readonly registry: Registry;
+  readonly metrics: Metrics;
+  /** False once the server drains. */
+  readonly accepting: () => boolean;
+};
+
+export function systemOperations(state: SystemState, metricsEnabled: boolean): AnyOperation[] {
+  return [root(state), health(state), live(), ready(state), stats(state), ...(metricsEnabled ? [metrics(state.metrics)] : [])];
+}
+
+/** A GET that takes nothing and is outside the rate limit: probes and scrapes must never be refused. */
+function page<Out>(path: string, name: string, summary: string, run: () => Promise<Out> | Out, encode: (output: Out, call: Call) => Reply) {
+  return {
+    name: `system.${name}`,
+    method: 'GET',
+    path,
+    summary,
+    group: systemGroup,
+    unlimited: true,
+    decode: () => undefined,
+    run,
+    encode,
+    encodeError: detailError,
+  } satisfies Operation<undefined, Out>;
+}
+
+function root(state: SystemState): AnyOperation {
+  const links = { documentation: '/docs', openapi: '/openapi.json', health: '/health', models: '/v1/models', metrics: '/metrics' };
+  const encode = (_: undefined, call: Call): Reply => {
+    if (call.header('accept').includes('text/html')) return frontPage(state);
+    return jsonReply(200, { name: 'ortserve', service: 'ortserve', version: state.version, status: 'running', ...links });
+  };
+  return page('/', 'root', 'What this server is: a page for a browser, JSON for a program.', () => undefined, encode);
+}
+
+function health(state: SystemState): AnyOperation {
+  const encode = (): Reply => {
+    const models = state.registry.list();
+    const down = !state.accepting() || !models.some((model) => model.state === 'ready');
+    return jsonReply(down ? 503 : 200, {
+      status: down ? 'unhealthy' : models.every((model) => model.state === 'ready') ? 'healthy' : 'degraded',
+      timestamp: Date.now() / 1000,
+      version: state.version,
+      uptime_seconds: state.metrics.totals().uptimeSeconds,
+      models: models.map(modelHealth),
+      memory: { rss_bytes: process.memoryUsage.rss() },
+    });
+  };
+  return page('/health', 'health', 'Every part in detail; never wakes a model.', () => undefined, encode);
+}
+
+function modelHealth(model: Model): object {
+  const description = model.loaded?.backend.description;
+  const { state, queuedInputs, queuedTokens, runningBatches } = model.gauges;
+  return {
+    name: model.manifest.name,
+    state,
+    ...(description && { dimension: description.dimension, device: description.provider, load_ms: Math.round(description.loadMs) }),
+    queued_inputs: queuedInputs,
+    queued_tokens: queuedTokens,
+    running_batches: runningBatches,
+  };
+}
+
+function live(): AnyOperation {
+  return page('/livez', 'livez', 'The event loop runs.', () => undefined, () => jsonReply(200, { status: 'alive' }));
+}
+
+function ready(state: SystemState): AnyOperation {
+  const encode = (): Reply => {
+    if (!state.accepting()) return jsonReply(503, { status: 'draining' });
+    const models = state.registry.list();
+    const waiting = models.filter((model) => model.state !== 'ready').map((model) => model.manifest.name);
+    if (waiting.length === models.length) return jsonReply(503, { status: 'loading', waiting });
+    return jsonReply(200, { status: 'ready' });
+  };
+  return page('/readyz', 'readyz', '200 once a model answers and until the server drains.', () => undefined, encode);
+}
+
+function stats(state: SystemState): AnyOperation {
+  const encode = (): Reply => {
+    const totals = state.metrics.totals();
+    return jsonReply(200, {
+      uptime_seconds: totals.uptimeSeconds,
+      total_requests: totals.requests,
+      total_errors: totals.errors,
+      total_embeddings: totals.embeddings,
+      models: state.registry.list().map((model) => ({
+        ...modelHealth(model),
+        embeddings: totals.embeddingsByModel.find(([name]) => name === model.manifest.name)?.[1] ?? 0,
+      })),
+    });
+  };
+  return page('/stats', 'stats', 'Totals since the start.', () => undefined, encode);
+}
+
+function metrics(metrics: Metrics): AnyOperation {
+  const encode = (text: string, call: Call): Reply => {
+    if (!acceptsJson(call)) return { status: 200, contentType: metrics.registry.contentType, body: text };
+    const totals = metrics.totals();
+    return jsonReply(200, {
+      total_requests: totals.requests,
+      total_embeddings: totals.embeddings,
+      total_errors: totals.errors,
+      uptime_seconds: totals.uptimeSeconds,
+      model_usage: Object.fromEntries(totals.embeddingsByModel),
+    });
+  };
+  const operation = page('/metrics', 'metrics', 'Prometheus text, or totals as JSON on Accept: application/json.', () => metrics.registry.metrics(), encode);
+  return { ...operation, binaryTypes: ['text/plain'], responseSchema: Type.Object({ total_requests: Type.Integer() }) };
+}
+
+function acceptsJson(call: Call): boolean {
+  const accept = call.header('accept');
+  return accept.includes('application/json') && !accept.includes('text/plain') && !accept.includes('openmetrics');
+}

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { measureRunCost } from '../../src/backend/probe.ts';
+
+/** A machine whose runs cost a start and a price a token that rises beyond the cache. */
+function machine(startMs: number, cacheTokens: number) {
+  const probes: [number, number][] = [];
+  const probe = (count: number, tokens: number) => {
+    probes.push([count, tokens]);
+    const all = count * tokens;
+    const runMs = startMs + Math.min(all, cacheTokens) * 0.2 + Math.max(0, all - cacheTokens) * 0.3;
+    return Promise.resolve([{ ok: true as const, runMs }, { ok: true as const, runMs: runMs * 1.1 }]);
+  };
+  return { probe, probes };
+}
+
+test('the run grows while tokens get cheaper and stops where they do not', async () => {
+  const { probe } = machine(2, 128);
+  const cost = await measureRunCost({ fixedTokensMax: 'auto', inputTokensMax: 256, probe });
+  assert.equal(cost.tokensMax, 128);
+});
+
+test('a device that is never full gets the largest run', async () => {
+  const probe = (_count: number, _tokens: number) => Promise.resolve([{ ok: true as const, runMs: 5 }]);
+  const cost = await measureRunCost({ fixedTokensMax: 'auto', inputTokensMax: 256, probe });
+  assert.equal(cost.tokensMax, 16_384);
+});
+
+test('the start of a run is learnt in tokens', async () => {
+  const { probe } = machine(4, 100_000);
+  const { overheadTokens } = await measureRunCost({ fixedTokensMax: 1024, inputTokensMax: 256, probe });
+  assert.ok(overheadTokens >= 15 && overheadTokens <= 20, String(overheadTokens));
+});
+
+test('a configured size is taken as it is', async () => {
+  const { probe, probes } = machine(2, 128);
+  assert.equal((await measureRunCost({ fixedTokensMax: 200, inputTokensMax: 256, probe })).tokensMax, 200);
+  assert.ok(probes.every(([count, tokens]) => count * tokens <= 208));
+});
+
+test('a model shorter than the probe is probed at its own length', async () => {
+  const { probe, probes } = machine(2, 128);
+  await measureRunCost({ fixedTokensMax: 'auto', inputTokensMax: 8, probe });
+  assert.ok(probes.every(([, tokens]) => tokens <= 8));
+});
