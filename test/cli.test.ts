@@ -75,8 +75,8 @@ describe('flags', () => {
     const error = refusal('--prot', '1', '--frobnicate', '-x');
     assert.equal(error.exitCode, 2);
     assert.deepEqual(error.message.split('\n'), [
-      'There is no option "--prot". Did you mean --port?', 'There is no option "--frobnicate".', 'There is no option "-x".',
-      'Try --help.',
+      'There is no option "--prot". Did you mean --port?', 'There is no option "--frobnicate".',
+      'There is no option "-x".', 'Try --help.',
     ]);
   });
 

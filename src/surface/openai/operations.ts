@@ -20,7 +20,7 @@ import {
 import { openaiError } from './errors.ts';
 import { EmbeddingsEnvelope, EmbeddingsRequest, EmbeddingsResponse, ModelList, ModelObject } from './schema.ts';
 
-const group = 'OpenAI';
+export const openaiGroup = 'OpenAI';
 
 type EmbeddingsInput = {
   readonly model: string;
@@ -45,7 +45,7 @@ function embeddings(path: string, engine: EmbedEngine, limits: InputLimits): Jso
     method: 'POST',
     path,
     summary: 'Embed a text, several texts, or token ids.',
-    group,
+    group: openaiGroup,
     requestSchema: EmbeddingsRequest,
     responseSchema: EmbeddingsResponse,
     binaryTypes: [bytesContentType],
@@ -111,7 +111,7 @@ function listModels(registry: Registry): Operation<undefined, readonly Model[]> 
     method: 'GET',
     path: '/v1/models',
     summary: 'List the models.',
-    group,
+    group: openaiGroup,
     responseSchema: ModelList,
     decode: () => undefined,
     run: () => registry.list(),
@@ -126,7 +126,7 @@ function getModel(registry: Registry): Operation<string, Model> {
     method: 'GET',
     path: '/v1/models/*',
     summary: 'Describe one model; its name may hold slashes, raw or encoded.',
-    group,
+    group: openaiGroup,
     responseSchema: ModelObject,
     decode: (_bytes, call) => call.parameters['*'] ?? '',
     run: (name) => registry.find(name, 'model'),

@@ -1,0 +1,68 @@
+#!/usr/bin/env node
+// The program: reads the command line, serves until a signal, ends with a code that says why.
+import { ExitError, exitCodes, readCommandLine } from './cli.ts';
+import type { Config } from './config.ts';
+import { createLog, type Log } from './log.ts';
+import { packageVersion } from './version.ts';
+
+try {
+  const invocation = readCommandLine(process.argv.slice(2));
+  if (invocation.command === 'version') {
+    console.log(packageVersion());
+  } else if (invocation.command === 'serve') {
+    await serve(invocation.config, invocation.warnings);
+  } else {
+    for (const warning of invocation.warnings) console.error(warning);
+    process.stdout.write(`${invocation.text.trimEnd()}\n`);
+  }
+} catch (error) {
+  if (!(error instanceof ExitError)) throw error;
+  console.error(`ortserve: ${error.message}`);
+  process.exitCode = error.exitCode;
+}
+
+async function serve(config: Config, warnings: readonly string[]): Promise<void> {
+  const log = createLog(config);
+  for (const warning of warnings) log.warn(warning);
+  // The parts that serve are loaded only here: --help need not wait for them.
+  const { startServer } = await import('./server.ts');
+  const { ManifestError } = await import('./registry/manifest.ts');
+  const { ListenError } = await import('./transport/listen.ts');
+  let server;
+  try {
+    server = await startServer(config, log);
+  } catch (error) {
+    if (error instanceof ManifestError) throw new ExitError('config', error.message);
+    if (error instanceof ListenError) throw new ExitError('unavailable', error.message);
+    throw error;
+  }
+  const { close } = server;
+  let closing = false;
+  const stop = (signal: NodeJS.Signals) => {
+    // process.exit would abort in native code when a worker runs; only a kill is sure to end it.
+    if (closing) process.kill(process.pid, 'SIGKILL');
+    closing = true;
+    void end(close, config, log, signal);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  try {
+    await server.ready();
+  } catch {
+    // The log has said why.
+    process.exitCode = exitCodes.config.code;
+    await close();
+  }
+}
+
+/** Drains until the deadline. The process ends by itself once nothing is left open. */
+async function end(close: () => Promise<void>, config: Config, log: Log, signal: NodeJS.Signals): Promise<void> {
+  log.info({ signal }, 'draining');
+  const deadline = setTimeout(() => {
+    log.error('requests still ran at the shutdown deadline; killing the process');
+    process.kill(process.pid, 'SIGKILL');
+  }, config.drainDelayMs + config.shutdownTimeoutMs);
+  deadline.unref();
+  await close();
+  log.info('stopped');
+}

@@ -1,0 +1,186 @@
+// The composition root: builds every part in the order of the line and ends them in the reverse.
+import { Redis } from 'ioredis';
+import { chooseDevices } from './backend/devices.ts';
+import type { EmbeddingManifest } from './backend/manifest.ts';
+import { openOnnxBackend, type OnnxOptions } from './backend/onnx.ts';
+import { coresAvailable } from './config/cores.ts';
+import type { Config } from './config.ts';
+import { EmbedEngine } from './engine/embed.ts';
+import { requestLog, type Log } from './log.ts';
+import { Metrics } from './metrics.ts';
+import type { AnyOperation, CallObserver } from './operation.ts';
+import { readManifest } from './registry/manifest.ts';
+import { Model, Registry } from './registry/registry.ts';
+import { DetailError, detailError } from './surface/detail-errors.ts';
+import { docsOperations } from './surface/docs/operations.ts';
+import { chooseByField } from './surface/embed-choice.ts';
+import { embedBatch, embedOne, fastembedGroup } from './surface/fastembed/operations.ts';
+import { OpenaiError, openaiError } from './surface/openai/errors.ts';
+import { openaiGroup, openaiOperations } from './surface/openai/operations.ts';
+import { systemGroup, systemOperations } from './surface/system/operations.ts';
+import { TeiError } from './surface/tei/errors.ts';
+import { teiEmbed, teiGroup } from './surface/tei/operations.ts';
+import { serveHttp } from './transport/http.ts';
+import { RateLimiter } from './transport/rate-limit.ts';
+import { packageVersion } from './version.ts';
+
+/** A running server. */
+export type Server = {
+  /** The port it listens on: the configured one, or the free one that was taken for 0. */
+  readonly port: number;
+  /** Resolves once every model answers; rejects with the first model's reason when one cannot. */
+  ready(): Promise<void>;
+  /**
+   * Ends it without losing an accepted request: unready at once, then (after `drainDelayMs`) no new
+   * connections, running calls finish, threads end. Never stops a thread that runs.
+   */
+  close(): Promise<void>;
+};
+
+/** The embedded model, and the names it answers to. */
+const defaultModel = {
+  directory: new URL('../../models/all-MiniLM-L6-v2/', import.meta.url),
+  name: 'sentence-transformers/all-MiniLM-L6-v2',
+};
+
+/**
+ * Starts to listen, then loads the model: probes answer at once, requests wait for the load. Throws
+ * ManifestError for a model folder that makes no sense and ListenError for a port that cannot be had.
+ */
+export async function startServer(config: Config, log: Log): Promise<Server> {
+  const version = packageVersion();
+  const metrics = new Metrics(version);
+  const manifest = readModel(config);
+  const registry = new Registry(config.allowedModels);
+  const engine = new EmbedEngine(registry, config.allowDimensions);
+  let accepting = true;
+
+  const operations: AnyOperation[] = [
+    ...openaiOperations(engine, registry, { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax }),
+    ...embedOperations(engine, manifest.name, config),
+    ...systemOperations({ version, registry, metrics, accepting: () => accepting }, config.metricsEnabled),
+  ];
+  const errorSchemas = { [openaiGroup]: OpenaiError, [fastembedGroup]: DetailError, [teiGroup]: TeiError, [systemGroup]: DetailError };
+  const info = { title: 'ortserve', version, errorSchemas };
+  operations.push(...docsOperations({ info, operations: () => operations, group: systemGroup, encodeError: detailError }));
+
+  const redis = config.redisUrl === undefined ? undefined : connectRedis(config.redisUrl, log);
+  const http = await serveHttp(operations, {
+    host: config.host,
+    port: config.port,
+    requestTimeoutMs: config.requestTimeoutMs,
+    requestBytesMax: config.requestBytesMax,
+    trustProxy: config.trustProxy,
+    cors: { enabled: config.corsEnabled, origins: config.corsOrigins },
+    rateLimiter: config.rateLimitEnabled
+      ? new RateLimiter({ requestsPerMinute: config.rateLimitRequestsPerMinute, redis })
+      : undefined,
+    observer: observers(metrics, requestLog(log)),
+    errorShapes: [
+      { prefix: '/', encodeError: detailError },
+      { prefix: '/v1/', encodeError: openaiError },
+    ],
+  });
+  log.info({ host: config.host, port: http.port }, 'listening');
+
+  const model = openModel(manifest, config, metrics, log);
+  registry.add(model, aliasesOf(manifest.name));
+  metrics.watch({
+    requestsInFlight: () => http.inFlight,
+    models: () => registry.list().map((each) => [each.manifest.name, each.gauges]),
+  });
+
+  return {
+    port: http.port,
+    ready: async () => void (await model.ready()),
+    close: async () => {
+      accepting = false;
+      await new Promise((resolve) => setTimeout(resolve, config.drainDelayMs));
+      await http.drain();
+      await registry.close();
+      http.close();
+      redis?.disconnect();
+    },
+  };
+}
+
+function embedOperations(engine: EmbedEngine, defaultName: string, config: Config): AnyOperation[] {
+  const limits = { batchInputsMax: config.batchInputsMax, charsMax: config.textCharsMax };
+  const tei = teiEmbed(engine, defaultName, { inputsMax: config.batchInputsMax, charsMax: config.inputCharsMax });
+  return [chooseByField('inputs', tei, embedOne(engine, limits)), embedBatch(engine, limits)];
+}
+
+function readModel(config: Config): EmbeddingManifest {
+  const name = config.modelName ?? (config.modelPath === undefined ? defaultModel.name : undefined);
+  return readManifest(config.modelPath ?? defaultModel.directory.pathname, {
+    precision: config.precision,
+    ...(name !== undefined && { name }),
+    ...(config.pooling !== undefined && { pooling: config.pooling }),
+    ...(config.contextTokensMax !== undefined && { contextTokensMax: config.contextTokensMax }),
+  });
+}
+
+/** `all-MiniLM-L6-v2` of `sentence-transformers/all-MiniLM-L6-v2`: sentence-transformers itself knows it so. */
+function aliasesOf(name: string): string[] {
+  const short = name.split('/').at(-1)!;
+  return short === name ? [] : [short];
+}
+
+function openModel(manifest: EmbeddingManifest, config: Config, metrics: Metrics, log: Log): Model {
+  const cores = coresAvailable();
+  const options: OnnxOptions = {
+    workers: config.workers === 'auto' ? cores : config.workers,
+    intraOpThreads: config.intraOpThreads === 'auto' ? cores : config.intraOpThreads,
+    intraOpSpinning: config.intraOpSpinning,
+    cpuArena: config.cpuArena,
+    devices: chooseDevices(config.device),
+    runTokensMax: config.runTokensMax,
+  };
+  const modelMetrics = metrics.model(manifest.name);
+  const opening = openOnnxBackend(manifest, options, (error) => {
+    modelMetrics.workerCrashed();
+    log.error({ model: manifest.name, err: error }, 'a worker died; another one takes its place');
+  });
+  const model = new Model(manifest, opening, modelMetrics, config.queueTokensMax);
+  void opening.then(
+    ({ description, runCost }) => {
+      if (description.fallback !== undefined) log.warn({ model: manifest.name, reason: description.fallback }, 'running on the CPU');
+      log.info(
+        {
+          model: manifest.name,
+          dimension: description.dimension,
+          device: description.provider,
+          precision: manifest.precision,
+          workers: options.workers,
+          run_tokens: runCost.tokensMax,
+          load_ms: Math.round(description.loadMs),
+        },
+        'model ready',
+      );
+    },
+    (error: unknown) => log.error({ model: manifest.name, err: error }, 'the model could not be loaded'),
+  );
+  return model;
+}
+
+function observers(metrics: Metrics, requests: CallObserver): CallObserver {
+  return {
+    ended(call, reply, error) {
+      metrics.requestEnded(call.operation.name, reply.status, performance.now() - call.startedMs, error?.code);
+      requests.ended(call, reply, error);
+    },
+  };
+}
+
+/** Fails fast and never queues commands: whoever uses it has another way. */
+function connectRedis(url: string, log: Log): Redis {
+  const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 100, connectTimeout: 1000 });
+  let lastMessage = '';
+  redis.on('error', (error: Error) => {
+    // It retries for ever; the log hears of a change only.
+    if (error.message !== lastMessage) log.warn({ err: error }, 'Redis is not available');
+    lastMessage = error.message;
+  });
+  redis.on('ready', () => (lastMessage = ''));
+  return redis;
+}
