@@ -2,7 +2,6 @@
 // An upper bound to hold the server against, so it knows all texts beforehand and cuts its runs perfectly.
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { runCount } from '../src/batch/select.ts';
 import type { LimitAnswer, LimitOrder, LimitWorkerSettings } from './limit-worker.ts';
 import type { BenchModel } from './models.ts';
 
@@ -32,6 +31,8 @@ export function threadsName(threads: Threads): string {
 /** Bare workers with one model loaded. */
 export class LimitPool {
   readonly threads: Threads;
+  /** Of the last measurement. */
+  lastTextsPerSecond = 0;
   readonly #workers: readonly Worker[];
 
   private constructor(threads: Threads, workers: readonly Worker[]) {
@@ -76,6 +77,7 @@ export class LimitPool {
     for (const answer of await Promise.all(answers)) {
       if (answer.kind === 'measured') textsPerSecond += (answer.texts / answer.elapsedMs) * 1000;
     }
+    this.lastTextsPerSecond = textsPerSecond;
     return textsPerSecond;
   }
 
@@ -90,13 +92,17 @@ export class LimitPool {
 /** Texts sorted by length and cut into runs of at most `runTokens` padded tokens; 0 gives each text its own run. */
 export function cutRuns(texts: readonly string[], tokens: readonly number[], runTokens: number): string[][] {
   const order = texts.map((_, i) => i).sort((a, b) => tokens[a]! - tokens[b]!);
-  const lengths = order.map((i) => tokens[i]!);
   const runs: string[][] = [];
-  for (let start = 0; start < order.length; ) {
-    const count = runCount(lengths, start, runTokens);
-    runs.push(order.slice(start, start + count).map((i) => texts[i]!));
-    start += count;
+  let run: string[] = [];
+  for (const i of order) {
+    // Ascending lengths: the newcomer is the longest, and padding makes all as long as it.
+    if (run.length > 0 && tokens[i]! * (run.length + 1) > runTokens) {
+      runs.push(run);
+      run = [];
+    }
+    run.push(texts[i]!);
   }
+  if (run.length > 0) runs.push(run);
   return runs;
 }
 

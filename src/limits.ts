@@ -9,6 +9,8 @@ export const inputTokenIdsMax = 65_536;
 export const runTokensMax = 16_384;
 /** The smallest run that warm-up tries. */
 export const runTokensMin = 64;
+/** How long a measurement waits for an idle moment before it takes one. */
+export const aloneWaitMsMax = 2000;
 /** Waiting inputs that the batching policy looks at: more gives no better lengths, only a longer sort. */
 export const selectionWindowInputs = 512;
 /** Bounds of what a full queue tells a client to wait. */
@@ -16,6 +18,8 @@ export const retryAfterMsMin = 1000;
 export const retryAfterMsMax = 60_000;
 /** Bodies of all requests together; above it new bodies are refused, so a burst cannot exhaust memory. */
 export const bodyBytesInFlightMax = 512 * 1024 * 1024;
+/** Of a refused body, how much beyond the maximum is read and thrown away so that the client sees the answer. */
+export const discardBytesMax = 64 * 1024 * 1024;
 /** Request ids longer than this are replaced, not cut: half an id is a wrong id. */
 export const requestIdCharsMax = 64;
 /** How much of a client's string an error or a log line repeats. */

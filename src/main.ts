@@ -3,6 +3,7 @@
 import { ExitError, exitCodes, readCommandLine } from './cli.ts';
 import type { Config } from './config.ts';
 import { createLog, type Log } from './log.ts';
+import type { Server } from './server.ts';
 import { packageVersion } from './version.ts';
 
 try {
@@ -28,7 +29,7 @@ async function serve(config: Config, warnings: readonly string[]): Promise<void>
   const { startServer } = await import('./server.ts');
   const { ManifestError } = await import('./registry/manifest.ts');
   const { ListenError } = await import('./transport/listen.ts');
-  let server;
+  let server: Server;
   try {
     server = await startServer(config, log);
   } catch (error) {
@@ -46,6 +47,12 @@ async function serve(config: Config, warnings: readonly string[]): Promise<void>
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  // A bug nobody caught: what runs may still finish, then somebody restarts the process.
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'a bug that nobody caught; stopping');
+    process.exitCode = exitCodes.internal.code;
+    if (!closing) stop('SIGTERM');
+  });
   try {
     await server.ready();
   } catch {

@@ -1,7 +1,7 @@
 // One operation type for every transport, and the whole life of one call. A surface is a list of operations;
 // a transport turns bytes into calls. Neither knows the other.
 import type { TSchema } from 'typebox';
-import { ServerError, toServerError } from './errors.ts';
+import { errorTable, ServerError, toServerError } from './errors.ts';
 
 /** Milliseconds spent in each stage, filled by the engine, shown by the transport. */
 export type Timings = { queueMs?: number; tokenizeMs?: number; inferenceMs?: number };
@@ -11,7 +11,6 @@ export class Call {
   readonly requestId: string;
   /** Parsed path parameters by name, percent-decoded; `*` is the rest of a wildcard path. */
   readonly parameters: Readonly<Record<string, string>>;
-  readonly query: URLSearchParams;
   readonly timeoutMs: number;
   readonly startedMs: number = performance.now();
   readonly timings: Timings = {};
@@ -20,21 +19,29 @@ export class Call {
   /** True once nobody waits: what is still queued for this call is dropped before it runs. */
   cancelled = false;
   readonly #header: (name: string) => string;
+  #query: string | URLSearchParams;
 
   constructor(init: {
     requestId: string;
     operation: AnyOperation;
     parameters?: Readonly<Record<string, string>>;
-    query?: URLSearchParams;
+    /** What follows the `?`, undecoded. */
+    query?: string | URLSearchParams;
     timeoutMs: number;
     header?: (name: string) => string;
   }) {
     this.requestId = init.requestId;
     this.operation = init.operation;
     this.parameters = init.parameters ?? {};
-    this.query = init.query ?? new URLSearchParams();
+    this.#query = init.query ?? '';
     this.timeoutMs = init.timeoutMs;
     this.#header = init.header ?? (() => '');
+  }
+
+  get query(): URLSearchParams {
+    // Few operations look at it, so it is parsed for those.
+    if (typeof this.#query === 'string') this.#query = new URLSearchParams(this.#query);
+    return this.#query;
   }
 
   /** A header's or metadata entry's value, '' when absent. `name` in lower case. */
@@ -82,31 +89,39 @@ export type AnyOperation = Operation<any, any>;
 
 /** What watches calls: the log and the metrics. */
 export type CallObserver = {
-  /** `error` is set when the reply is an error; its `cause` may be a bug that no client must see. */
+  /**
+   * Once for each call. `error` is set when the reply is an error; its `cause` may be a bug that no client must
+   * see. CANCELLED means that the client left, so nobody reads the reply.
+   */
   ended(call: Call, reply: Reply, error: ServerError | undefined): void;
 };
+
+/** What a transport sends, and the error it tells of: some headers and status codes come from that. */
+export type Outcome = { readonly reply: Reply; readonly error: ServerError | undefined };
 
 /**
  * The whole life of one call. Never rejects. Decodes before it returns for the first time, so `bytes` may be
  * reused after that. At the deadline the call is answered and marked cancelled; what already runs goes on.
  */
-export async function perform(operation: AnyOperation, bytes: Uint8Array, call: Call, observer: CallObserver): Promise<Reply> {
+export async function perform(
+  operation: AnyOperation, bytes: Uint8Array, call: Call, observer: CallObserver,
+): Promise<Outcome> {
   let timer: NodeJS.Timeout | undefined;
+  let reply: Reply;
   try {
     const input = operation.decode(bytes, call);
     const running = call.operation.run(input, call);
     const output = running instanceof Promise ? await Promise.race([running, deadline()]) : running;
-    const reply = call.operation.encode(output, call, input);
-    observer.ended(call, reply, undefined);
-    return reply;
+    // The client left while it ran; encoding for nobody would cost as much as for somebody.
+    if (call.cancelled) throw new ServerError('CANCELLED');
+    reply = call.operation.encode(output, call, input);
   } catch (thrown) {
-    const error = toServerError(thrown);
-    const reply = call.operation.encodeError(error, call);
-    observer.ended(call, reply, error);
-    return reply;
+    return refuse(call, thrown, observer);
   } finally {
     clearTimeout(timer);
   }
+  tell(observer, call, reply, undefined);
+  return { reply, error: undefined };
 
   function deadline(): Promise<never> {
     return new Promise((_, reject) => {
@@ -115,5 +130,37 @@ export async function perform(operation: AnyOperation, bytes: Uint8Array, call: 
         reject(new ServerError('TIMEOUT', `The request did not finish in ${call.timeoutMs} ms.`));
       }, call.timeoutMs);
     });
+  }
+}
+
+/** Ends a call with an error: one that a transport refuses before `perform`, or one that failed in it. Never throws. */
+export function refuse(call: Call, thrown: unknown, observer: CallObserver): Outcome {
+  let error = toServerError(thrown);
+  let reply: Reply;
+  try {
+    reply = call.operation.encodeError(error, call);
+  } catch (bug) {
+    error = new ServerError('INTERNAL', undefined, { cause: bug });
+    reply = lastReply(error);
+  }
+  tell(observer, call, reply, error);
+  return { reply, error };
+}
+
+/** The answer when the surface that should shape it fails, or when there is none. */
+export function lastReply(error: ServerError): Reply {
+  return {
+    status: errorTable[error.code].http,
+    contentType: 'application/json',
+    body: JSON.stringify({ error: { message: error.message, code: error.code } }),
+  };
+}
+
+function tell(observer: CallObserver, call: Call, reply: Reply, error: ServerError | undefined): void {
+  try {
+    observer.ended(call, reply, error);
+  } catch (bug) {
+    // The log and the metrics are what broke, so this is the only place left that can say so.
+    process.emitWarning(bug instanceof Error ? bug : String(bug));
   }
 }

@@ -1,5 +1,5 @@
 // The composition root: builds every part in the order of the line and ends them in the reverse.
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { chooseDevices } from './backend/devices.ts';
 import type { EmbeddingManifest } from './backend/manifest.ts';
 import { openOnnxBackend, type OnnxOptions } from './backend/onnx.ts';
@@ -21,7 +21,8 @@ import { systemGroup, systemOperations } from './surface/system/operations.ts';
 import { TeiError } from './surface/tei/errors.ts';
 import { teiEmbed, teiGroup } from './surface/tei/operations.ts';
 import { serveHttp } from './transport/http.ts';
-import { RateLimiter } from './transport/rate-limit.ts';
+import { loadUws } from './transport/listen.ts';
+import type { RateLimiter } from './transport/rate-limit.ts';
 import { packageVersion } from './version.ts';
 
 /** A running server. */
@@ -64,21 +65,19 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const info = { title: 'ortserve', version, errorSchemas };
   operations.push(...docsOperations({ info, operations: () => operations, group: systemGroup, encodeError: detailError }));
 
-  const redis = config.redisUrl === undefined ? undefined : connectRedis(config.redisUrl, log);
-  const http = await serveHttp(operations, {
+  const redis = config.redisUrl === undefined ? undefined : await connectRedis(config.redisUrl, log);
+  const uws = await loadUws();
+  const http = await serveHttp(uws, uws.App(), operations, {
     host: config.host,
     port: config.port,
     requestTimeoutMs: config.requestTimeoutMs,
     requestBytesMax: config.requestBytesMax,
-    trustProxy: config.trustProxy,
     cors: { enabled: config.corsEnabled, origins: config.corsOrigins },
-    rateLimiter: config.rateLimitEnabled
-      ? new RateLimiter({ requestsPerMinute: config.rateLimitRequestsPerMinute, redis })
-      : undefined,
+    rateLimiter: config.rateLimitEnabled ? await newRateLimiter(config, redis) : undefined,
     observer: observers(metrics, requestLog(log)),
     errorShapes: [
       { prefix: '/', encodeError: detailError },
-      { prefix: '/v1/', encodeError: openaiError },
+      { prefix: '/v1', encodeError: openaiError },
     ],
   });
   log.info({ host: config.host, port: http.port }, 'listening');
@@ -172,8 +171,20 @@ function observers(metrics: Metrics, requests: CallObserver): CallObserver {
   };
 }
 
+// Redis and the rate limiter are off by default, and loading them takes a tenth of a second: only then.
+
+async function newRateLimiter(config: Config, redis: Redis | undefined): Promise<RateLimiter> {
+  const { RateLimiter } = await import('./transport/rate-limit.ts');
+  return new RateLimiter({
+    requestsPerMinute: config.rateLimitRequestsPerMinute,
+    trustedProxies: config.trustProxy ? 1 : 0,
+    redis,
+  });
+}
+
 /** Fails fast and never queues commands: whoever uses it has another way. */
-function connectRedis(url: string, log: Log): Redis {
+async function connectRedis(url: string, log: Log): Promise<Redis> {
+  const { Redis } = await import('ioredis');
   const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 100, connectTimeout: 1000 });
   let lastMessage = '';
   redis.on('error', (error: Error) => {

@@ -73,6 +73,8 @@ export type ProbeReply = { readonly ok: true; readonly runMs: number };
 
 export type DescribeReply = {
   readonly ok: true;
+  /** Which of the pool's workers answers: 0 and up, in the order they started. */
+  readonly worker: number;
   readonly dimension: number;
   readonly vocabularySize: number;
   readonly inputTokensMax: number;
@@ -94,5 +96,5 @@ export type WorkerSettings = {
   /** Wanted devices in order: 'cpu', 'cuda:0'; worker i of a pool takes entry i modulo the length. */
   readonly devices: readonly string[];
   /** Four bytes, zero at first and shared by the pool's workers: each takes the next number as its i. */
-  readonly workerCounter?: SharedArrayBuffer;
+  readonly workerCounter: SharedArrayBuffer;
 };

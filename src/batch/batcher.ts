@@ -2,14 +2,17 @@
 // Owns the queue, the workers' slots and the promises; what runs together is decided in select.ts.
 // Invariants: at most `backend.concurrency` batches run; what runs is never stopped; a worker idles only
 // when nothing waits.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend } from '../backend/backend.ts';
 import type { EmbedInput, EmbedOptions } from '../backend/protocol.ts';
 import { ServerError, toServerError } from '../errors.ts';
-import { retryAfterMsMax, retryAfterMsMin, selectionWindowInputs } from '../limits.ts';
+import { aloneWaitMsMax, retryAfterMsMax, retryAfterMsMin, selectionWindowInputs } from '../limits.ts';
 import { EmbedJob, type Embedded, type Waiter } from './job.ts';
 import { LengthEstimate } from './length-estimate.ts';
 import { FairQueue, type QueuedInput } from './queue.ts';
 import { batchTokens, selectBatch } from './select.ts';
+
+const alonePollMs = 5;
 
 /** What the batcher tells the metrics. */
 export type BatchObserver = {
@@ -36,6 +39,7 @@ export class Batcher {
   #running = 0;
   #runningTokens = 0;
   #scheduled = false;
+  #paused = false;
   #idleWaiters: (() => void)[] = [];
 
   constructor(backend: Backend, queueTokensMax: number, observer: BatchObserver) {
@@ -78,6 +82,26 @@ export class Batcher {
     return job.result;
   }
 
+  /**
+   * Runs `step` while no batch runs: in the next idle moment, or after a while between batches of a busy
+   * server. What arrives meanwhile waits.
+   */
+  async alone<Value>(step: () => Promise<Value>): Promise<Value> {
+    const nextMs = performance.now() + aloneWaitMsMax;
+    while (this.#running > 0 || this.#queue.length > 0) {
+      this.#paused = performance.now() >= nextMs;
+      if (this.#paused && this.#running === 0) break;
+      await sleep(alonePollMs);
+    }
+    this.#paused = true;
+    try {
+      return await step();
+    } finally {
+      this.#paused = false;
+      this.#schedule();
+    }
+  }
+
   /** Resolves when nothing waits and nothing runs. */
   drained(): Promise<void> {
     if (this.#queue.length === 0 && this.#running === 0) return Promise.resolve();
@@ -115,7 +139,7 @@ export class Batcher {
   }
 
   #dispatch(): void {
-    while (this.#running < this.#backend.concurrency && this.#queue.length > 0) {
+    while (!this.#paused && this.#running < this.#backend.concurrency && this.#queue.length > 0) {
       const window = this.#queue.window(selectionWindowInputs);
       if (window.some((entry) => entry.job.ended)) {
         this.#drop(this.#queue.takeEnded());

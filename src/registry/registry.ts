@@ -32,6 +32,7 @@ export class Model {
         this.#ready = { manifest, backend, batcher: new Batcher(backend, queueTokensMax, metrics), metrics };
         this.#state = 'ready';
         if (backend.description.fallback !== undefined) metrics.deviceFellBack();
+        this.#tune(this.#ready);
         return this.#ready;
       },
       (error: unknown) => {
@@ -66,6 +67,11 @@ export class Model {
   /** Waits for the load; rejects with its error. */
   ready(): Promise<ReadyModel> {
     return this.#loading;
+  }
+
+  /** Beside the first requests, so that the start is not held up; a model that closes meanwhile ends it. */
+  #tune({ backend, batcher }: ReadyModel): void {
+    backend.tune((step) => batcher.alone(step)).catch(() => {});
   }
 
   /** Waits for what is queued and running, then frees the threads. New work is refused by the caller. */

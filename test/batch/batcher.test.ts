@@ -176,3 +176,25 @@ test('token estimates follow the texts that come', async () => {
   await flow(backend);
   await answer;
 });
+
+test('a measurement runs alone, in an idle moment, and what arrives meanwhile waits for it', async () => {
+  const { backend, batcher } = setup(1);
+  const running = batcher.embed([text(5, 'a')], options, nobodyLeft);
+  await turn();
+  let endStep!: () => void;
+  let started = false;
+  const alone = batcher.alone(() => {
+    started = true;
+    return new Promise<void>((resolve) => (endStep = resolve));
+  });
+  await turn();
+  assert.equal(started, false);
+  await flow(backend);
+  await running;
+  while (!started) await turn();
+  const later = batcher.embed([text(5, 'b')], options, nobodyLeft);
+  await turn();
+  assert.ok(!backend.ran.includes(text(5, 'b')));
+  endStep();
+  await Promise.all([alone, later]);
+});

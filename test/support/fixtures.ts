@@ -1,10 +1,7 @@
 // Where the tests find models and reference data, and what they do when some is not on this machine.
-// Paths are computed from this file's compiled place, dist/test/support/, so tests run from any directory.
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-export const repositoryDirectory = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
+import { repositoryDirectory } from './repository.ts';
 
 /** Large data that lies beside the repository, not in it. */
 export function sharedDirectory(): string {

@@ -47,6 +47,10 @@ export class HeldBackend implements Backend {
     });
   }
 
+  tune(): Promise<void> {
+    return Promise.resolve();
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

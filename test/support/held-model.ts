@@ -49,7 +49,7 @@ export async function callOperation(
     header: (name) => init.headers?.[name] ?? '',
     ...(init.parameters && { parameters: init.parameters }),
   });
-  const reply = await perform(operation, bytes, call, { ended: () => {} });
+  const { reply } = await perform(operation, bytes, call, { ended: () => {} });
   return {
     status: reply.status,
     headers: reply.headers ?? {},

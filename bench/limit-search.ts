@@ -1,0 +1,93 @@
+// Which thread setting and run size make the limit highest; and the whole grid of both, for choosing defaults by.
+import { textsFrom, type Profile } from './corpus.ts';
+import { cutRuns, LimitPool, runTokenChoices, threadChoices, threadsName } from './limit.ts';
+import type { BenchModel } from './models.ts';
+import type { BenchOptions } from './options.ts';
+import type { Patience } from './quiet.ts';
+import { median } from './report.ts';
+
+/** The best way found to run one profile on one model. */
+export type LimitPlan = {
+  readonly pool: LimitPool;
+  /** Padded tokens a run; 0 for one text a run. */
+  readonly runTokens: number;
+  readonly runs: readonly (readonly string[])[];
+};
+
+/** Enough texts that runs of even length can be cut, and few enough that a measurement goes over all of them. */
+const textCounts: Record<Profile, number> = { short: 768, mixed: 384, long: 96 };
+
+/** All thread settings with `model` loaded. */
+export function startLimitPools(model: BenchModel): Promise<LimitPool[]> {
+  return Promise.all(threadChoices.map((threads) => LimitPool.start(model, threads)));
+}
+
+/**
+ * The best of all `pools` and of `runTokens` for a profile: first the run size, on one thread a worker, then the
+ * threads. Trying every pair would take longer than the bench itself and finds the same.
+ */
+export async function searchLimit(
+  pools: readonly LimitPool[],
+  profile: Profile,
+  runTokens: readonly number[],
+  seconds: number,
+  patience: Patience,
+): Promise<LimitPlan> {
+  const cuts = await distinctCuts(pools[0]!, profile, runTokens);
+  let best: LimitPlan | undefined;
+  let bestRate = 0;
+  const tryPlan = async (plan: LimitPlan) => {
+    const rate = await patience.quietestRate(() => plan.pool.measure(plan.runs, seconds));
+    if (rate > bestRate) [best, bestRate] = [plan, rate];
+  };
+  for (const cut of cuts) await tryPlan({ pool: pools[0]!, ...cut });
+  const { runTokens: tokens, runs } = best!;
+  for (const pool of pools.slice(1)) await tryPlan({ pool, runTokens: tokens, runs });
+  return best!;
+}
+
+/** Prints texts a second of every thread setting and run size: medians of rounds in turns. */
+export async function printLimitGrid(
+  models: readonly BenchModel[],
+  options: BenchOptions,
+  patience: Patience,
+): Promise<void> {
+  for (const model of models) {
+    const pools = await startLimitPools(model);
+    for (const profile of options.profiles) {
+      const cuts = await distinctCuts(pools[0]!, profile, [0, ...runTokenChoices]);
+      const rates = pools.map(() => cuts.map((): number[] => []));
+      for (let round = 0; round < options.rounds; round++) {
+        for (const [p, pool] of pools.entries()) {
+          for (const [c, cut] of cuts.entries()) {
+            rates[p]![c]!.push(await patience.quietestRate(() => pool.measure(cut.runs, options.seconds)));
+          }
+        }
+      }
+      const heads = cuts.map((cut) => (cut.runTokens === 0 ? 'one text' : `${cut.runTokens}`).padStart(10));
+      console.log(`${`${model.name} ${profile}`.padEnd(16)}${heads.join('')}`);
+      for (const [p, pool] of pools.entries()) {
+        const cells = rates[p]!.map((values) => median(values).toFixed(1).padStart(10));
+        console.log(`  ${threadsName(pool.threads).padEnd(14)}${cells.join('')}`);
+      }
+    }
+    for (const pool of pools) await pool.close();
+  }
+}
+
+/** One cut for each run size, without those that cut like another: long texts run alone whatever the size. */
+async function distinctCuts(
+  pool: LimitPool,
+  profile: Profile,
+  runTokens: readonly number[],
+): Promise<Omit<LimitPlan, 'pool'>[]> {
+  const texts = textsFrom(profile, 0, textCounts[profile]);
+  const tokens = await pool.countTokens(texts);
+  const cuts = new Map<string, Omit<LimitPlan, 'pool'>>();
+  for (const size of runTokens) {
+    const runs = cutRuns(texts, tokens, size);
+    const shape = runs.map((run) => run.length).join();
+    if (!cuts.has(shape)) cuts.set(shape, { runTokens: size, runs });
+  }
+  return [...cuts.values()];
+}

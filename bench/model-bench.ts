@@ -1,0 +1,159 @@
+// One model from start to end: first answers, the limit's best setting, then limit and server in turns.
+import { createHistogram } from 'node:perf_hooks';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { textAt, type Profile } from './corpus.ts';
+import { residentBytes } from './cpu.ts';
+import { runTokenChoices, threadsName } from './limit.ts';
+import { searchLimit, startLimitPools, type LimitPlan } from './limit-search.ts';
+import { loadShapes, type LoadClient, type LoadMeasure, type LoadShape, type LoadTarget } from './load.ts';
+import { packageFolder, type BenchModel } from './models.ts';
+import type { BenchOptions } from './options.ts';
+import type { Patience } from './quiet.ts';
+import { median, type Row, type ServerFacts } from './report.ts';
+import { ChildServer } from './server.ts';
+
+const serverFile = fileURLToPath(new URL('../src/main.js', import.meta.url));
+const embeddingsPath = '/v1/embeddings';
+/** Requests the client builds beforehand, as a share of what the limit's last rate would use up. */
+const requestStockFactor = 1.3;
+
+type Round = { readonly limit: number; readonly batched: number | undefined; readonly loads: readonly LoadMeasure[] };
+
+/** What all models of a run are measured with. */
+export type BenchTools = {
+  readonly client: LoadClient;
+  readonly patience: Patience;
+  /** Told what is being measured. */
+  readonly progress: (what: string) => void;
+};
+
+/** Everything about one model. */
+export async function benchModel(
+  model: BenchModel,
+  tools: BenchTools,
+  options: BenchOptions,
+): Promise<{ readonly rows: Row[]; readonly facts: ServerFacts }> {
+  const { target, firstAnswerMs } = await startServer(model, options.starts, tools);
+  try {
+    const pools = await startLimitPools(model);
+    const rows: Row[] = [];
+    for (const profile of options.profiles) {
+      tools.progress(`${model.name} ${profile}: the limit's best setting`);
+      const search = (choices: readonly number[]) =>
+        searchLimit(pools, profile, choices, options.searchSeconds, tools.patience);
+      const plan = await search(model.batchable ? runTokenChoices : [0]);
+      const batchedPlan = model.batchable ? undefined : await search(runTokenChoices);
+      const rounds: Round[] = [];
+      for (let i = 0; i < options.rounds; i++) {
+        tools.progress(`${model.name} ${profile}: round ${i + 1} of ${options.rounds}`);
+        const order = i % 2 === 0 ? 'limit first' : 'limit last';
+        rounds.push(await measureRound({ plan, batchedPlan, target, profile, seconds: options.seconds, order }, tools));
+      }
+      rows.push(...loadShapes.map((load, l) => makeRow(model, profile, plan, rounds, load, l)));
+    }
+    for (const pool of pools) await pool.close();
+    const facts = { model: model.name, firstAnswerMs, residentBytes: residentBytes(target.server.pid) };
+    return { rows, facts };
+  } finally {
+    await target.server.stop();
+  }
+}
+
+/** Starts it `starts` times for the first-answer time; the last one stays. */
+async function startServer(
+  model: BenchModel,
+  starts: number,
+  tools: BenchTools,
+): Promise<{ readonly target: LoadTarget; readonly firstAnswerMs: number }> {
+  const times: number[] = [];
+  const logFile = path.join(packageFolder, `bench/results/server-${model.name}.log`);
+  for (;;) {
+    tools.progress(`${model.name}: server start ${times.length + 1} of ${starts}`);
+    const server = await ChildServer.start(serverFile, model.environment, logFile);
+    try {
+      const { body } = await server.until200('GET', '/v1/models');
+      const name = (JSON.parse(body) as { data: { id: string }[] }).data[0]?.id ?? '';
+      // A text of its own, far from those of the load, so that no cache has seen it.
+      const input = textAt('short', 1_000_000_000 + times.length);
+      await server.until200('POST', embeddingsPath, JSON.stringify({ model: name, input }));
+      times.push(performance.now() - server.startedMs);
+      await server.until200('GET', '/readyz');
+      const target = { server, path: embeddingsPath, model: name };
+      if (times.length === starts) return { target, firstAnswerMs: median(times) };
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+    await server.stop();
+  }
+}
+
+type RoundPlan = {
+  readonly plan: LimitPlan;
+  readonly batchedPlan: LimitPlan | undefined;
+  readonly target: LoadTarget;
+  readonly profile: Profile;
+  readonly seconds: number;
+  /** Turned about from round to round, so that a drift of the machine cancels out. */
+  readonly order: 'limit first' | 'limit last';
+};
+
+/** The limit and each load once. */
+async function measureRound(round: RoundPlan, tools: BenchTools): Promise<Round> {
+  const { plan, batchedPlan, seconds } = round;
+  const rateOf = ({ pool, runs }: LimitPlan) => tools.patience.quietestRate(() => pool.measure(runs, seconds));
+  let limit = 0;
+  let batched: number | undefined;
+  const measureLimit = async () => {
+    limit = await rateOf(plan);
+    if (batchedPlan !== undefined) batched = await rateOf(batchedPlan);
+  };
+  const loads = new Map<LoadShape, LoadMeasure>();
+  const measureLoads = async (shapes: readonly LoadShape[]) => {
+    for (const shape of shapes) {
+      const stock = requestStockFactor * plan.pool.lastTextsPerSecond;
+      const measure = () => tools.client.measure(round.target, round.profile, shape, seconds, stock);
+      loads.set(shape, await tools.patience.quietest(measure));
+    }
+  };
+  if (round.order === 'limit first') {
+    await measureLimit();
+    await measureLoads(loadShapes);
+  } else {
+    await measureLoads([...loadShapes].reverse());
+    await measureLimit();
+  }
+  return { limit, batched, loads: loadShapes.map((shape) => loads.get(shape)!) };
+}
+
+function makeRow(
+  model: BenchModel,
+  profile: Profile,
+  plan: LimitPlan,
+  rounds: readonly Round[],
+  load: LoadShape,
+  l: number,
+): Row {
+  const measures = rounds.map((round) => round.loads[l]!);
+  const latency = createHistogram();
+  for (const measure of measures) latency.add(measure.latencyMicros);
+  const ratios = rounds.map((round) => round.loads[l]!.textsPerSecond / round.limit);
+  return {
+    model: model.name,
+    profile,
+    load,
+    limitTextsPerSecond: median(rounds.map((round) => round.limit)),
+    limitThreads: threadsName(plan.pool.threads),
+    limitRunTokens: plan.runTokens,
+    batchedTextsPerSecond: model.batchable ? undefined : median(rounds.map((round) => round.batched ?? 0)),
+    serverTextsPerSecond: median(measures.map((measure) => measure.textsPerSecond)),
+    ratio: median(ratios),
+    ratios,
+    latencyP50Ms: latency.percentile(50) / 1000,
+    latencyP99Ms: latency.percentile(99) / 1000,
+    clientCores: median(measures.map((measure) => measure.clientCores)),
+    serverCores: median(measures.map((measure) => measure.serverCores)),
+    foreignCoresMax: Math.max(...measures.map((measure) => measure.foreignCores ?? 0)),
+  };
+}

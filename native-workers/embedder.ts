@@ -1,0 +1,158 @@
+// One loaded model in one worker: tokenise, pad, run, pool, dense, cut, normalise.
+// Invariant: row i of a reply belongs to input i, whatever order the inputs ran in.
+import type { EmbeddingManifest } from '../src/backend/manifest.ts';
+import type { DescribeReply, EmbedReply, EmbedTask, ProbeReply, ProbeTask } from '../src/backend/protocol.ts';
+import type { WorkerSettings } from '../src/backend/protocol.ts';
+import { runCount } from '../src/batch/select.ts';
+import { ServerError } from '../src/errors.ts';
+import { EmbeddingSession } from './session.ts';
+import type { SessionOutput } from './session.ts';
+import { EmbeddingTokenizer } from './tokenizer.ts';
+import type { Encoded } from './tokenizer.ts';
+import { VectorSteps } from './vector-steps.ts';
+import { writeVector } from './vector.ts';
+
+export class Embedder {
+  readonly #model: EmbeddingManifest;
+  readonly #tokenizer: EmbeddingTokenizer;
+  readonly #session: EmbeddingSession;
+  readonly #steps: VectorSteps;
+  readonly #loadMs: number;
+
+  private constructor(model: EmbeddingManifest, loaded: Loaded, loadMs: number) {
+    this.#model = model;
+    this.#tokenizer = loaded.tokenizer;
+    this.#session = loaded.session;
+    this.#steps = loaded.steps;
+    this.#loadMs = loadMs;
+  }
+
+  /** Opens everything and runs once, so that the first request finds memory allocated. Throws a plain Error. */
+  static async open(settings: WorkerSettings, device: string): Promise<Embedder> {
+    const startedMs = performance.now();
+    const loaded = await load(settings, device);
+    return new Embedder(settings.model, loaded, performance.now() - startedMs);
+  }
+
+  describe(): Omit<DescribeReply, 'worker'> {
+    return {
+      ok: true,
+      dimension: this.#steps.dimension,
+      vocabularySize: this.#tokenizer.vocabularySize,
+      inputTokensMax: this.#model.inputTokensMax,
+      provider: this.#session.provider,
+      fallback: this.#session.fallback,
+      loadMs: this.#loadMs,
+    };
+  }
+
+  /** Throws ServerError for what a client did, a plain Error when the run fails. */
+  async embed(task: EmbedTask): Promise<EmbedReply> {
+    const startedMs = performance.now();
+    const inputs = task.inputs.map((input, i) => this.#encode(input, task, i));
+    const tokenizedMs = performance.now();
+    const order = inputs.map((_, i) => i).sort((a, b) => inputs[a]!.ids.length - inputs[b]!.ids.length);
+    const lengths = order.map((i) => inputs[i]!.ids.length);
+    const batch = { task, inputs, ...this.#emptyRows(task) };
+    let runs = 0;
+    let tokensPadded = 0;
+    for (let start = 0, count = 0; start < order.length; start += count) {
+      count = this.#model.batchable ? runCount(lengths, start, task.runCost) : 1;
+      const chosen = order.slice(start, start + count);
+      const output = await this.#session.run(chosen.map((i) => inputs[i]!.ids));
+      this.#writeRows(output, chosen, batch);
+      runs += 1;
+      tokensPadded += count * lengths[start + count - 1]!;
+    }
+    return {
+      ok: true,
+      rows: batch.rows,
+      stride: batch.stride,
+      tokensGiven: Int32Array.from(inputs, (input) => input.tokensGiven),
+      tokensKept: Int32Array.from(inputs, (input) => input.ids.length),
+      tokenizeMs: tokenizedMs - startedMs,
+      runMs: performance.now() - tokenizedMs,
+      runs,
+      tokensPadded,
+    };
+  }
+
+  /** Made-up tokens: what is timed does not depend on their meaning. */
+  async probe({ count, tokens }: ProbeTask): Promise<ProbeReply> {
+    const length = Math.min(tokens, this.#model.inputTokensMax);
+    const row = Int32Array.from({ length }, (_, i) => (i * 31) % this.#tokenizer.vocabularySize);
+    const rows = new Array<Int32Array>(count).fill(row);
+    const startedMs = performance.now();
+    if (this.#model.batchable) await this.#session.run(rows);
+    else for (const single of rows) await this.#session.run([single]);
+    return { ok: true, runMs: performance.now() - startedMs };
+  }
+
+  /** Only for an owner that is not about to end its thread. */
+  async close(): Promise<void> {
+    await this.#session.close();
+  }
+
+  #encode(input: EmbedTask['inputs'][number], task: EmbedTask, i: number): Encoded {
+    const options = task.options[i]!;
+    return typeof input === 'string'
+      ? this.#tokenizer.encodeText(input, options)
+      : this.#tokenizer.encodeIds(input, options);
+  }
+
+  #emptyRows({ options }: EmbedTask): { readonly rows: Float32Array; readonly stride: number } {
+    const { dimension } = this.#steps;
+    let stride = 0;
+    for (const wanted of options) stride = Math.max(stride, wanted.dimension || dimension);
+    if (stride > dimension) {
+      throw new ServerError('DIMENSIONS_UNSUPPORTED', `The model gives ${dimension} dimensions, not ${stride}.`);
+    }
+    return { rows: new Float32Array(options.length * stride), stride };
+  }
+
+  #writeRows(output: SessionOutput, chosen: readonly number[], batch: Batch): void {
+    const { dimension, normalizes } = this.#steps;
+    const rowLength = output.vectorsPerRow * output.width;
+    for (const [row, i] of chosen.entries()) {
+      const { ids, pooledFrom } = batch.inputs[i]!;
+      const options = batch.task.options[i]!;
+      const vector = this.#steps.vectorOf(output.vectors, row * rowLength, pooledFrom, ids.length);
+      // Cut first: the other order gives vectors that are not of unit length.
+      const unitLength = options.normalize ?? normalizes;
+      if (!writeVector(vector, options.dimension || dimension, unitLength, batch.rows, i * batch.stride)) {
+        throw new ServerError('BACKEND_FAILED', 'The model gave values that are not finite.');
+      }
+    }
+  }
+}
+
+type Batch = {
+  readonly task: EmbedTask;
+  readonly inputs: readonly Encoded[];
+  readonly rows: Float32Array;
+  readonly stride: number;
+};
+
+type Loaded = {
+  readonly tokenizer: EmbeddingTokenizer;
+  readonly session: EmbeddingSession;
+  readonly steps: VectorSteps;
+};
+
+async function load(settings: WorkerSettings, device: string): Promise<Loaded> {
+  const { model } = settings;
+  const pooling = model.modules.find((module) => module.kind === 'pooling');
+  const tokenizer = new EmbeddingTokenizer({ ...model, includePrompt: pooling?.includePrompt ?? true });
+  const session = await EmbeddingSession.open({
+    ...model,
+    intraOpThreads: settings.intraOpThreads,
+    spinning: settings.spinning,
+    arena: settings.arena,
+    device,
+    preferPooled: pooling === undefined,
+    // A graph meant for int8 arithmetic keeps it.
+    foldQuantizedWeights: model.precision !== 'int8',
+  });
+  const { ids } = tokenizer.encodeText('', { prompt: '', truncation: 'right' });
+  return { tokenizer, session, steps: new VectorSteps(model, await session.run([ids])) };
+}

@@ -1,0 +1,221 @@
+// One onnxruntime session and the tensors it is fed with: rows of token ids in, the graph's vectors out.
+// Invariant: one run at a time, since runs share the input memory; a worker has one task at a time.
+import { InferenceSession, Tensor, env } from 'onnxruntime-node';
+import { float16Value } from '../src/tensor/float16.ts';
+
+// Its errors come back as exceptions; the lines it writes besides are not for a server's standard error.
+env.logLevel = 'fatal';
+
+export type SessionSettings = {
+  readonly onnxFile: string;
+  readonly intraOpThreads: number;
+  readonly spinning: boolean;
+  readonly arena: boolean;
+  /** 'cpu' or 'cuda:N'. */
+  readonly device: string;
+  readonly padTokenId: number;
+  /** Take the graph's own sentence vectors even where it gives token vectors, too. */
+  readonly preferPooled: boolean;
+  /** For weights stored as int8: make float32 weights of them once, at load, instead of int8 arithmetic. */
+  readonly foldQuantizedWeights: boolean;
+};
+
+export type SessionOutput = {
+  /** Row after row; owned by the caller. */
+  readonly vectors: Float32Array;
+  /** Values in one vector. */
+  readonly width: number;
+  /** Vectors in one row: the longest row's tokens, or 1 when the graph pools. */
+  readonly vectorsPerRow: number;
+  /** True when the graph gives one vector a row by itself. */
+  readonly pooled: boolean;
+};
+
+export class EmbeddingSession {
+  /** The execution provider the session runs on: 'cpu', 'cuda'. */
+  readonly provider: string;
+  /** Why the wanted device is not used; names no path. */
+  readonly fallback: string | undefined;
+  readonly #session: InferenceSession;
+  readonly #inputs: readonly InputMemory[];
+  readonly #outputName: string;
+  readonly #padTokenId: number;
+
+  private constructor(opened: Opened, settings: SessionSettings) {
+    this.provider = opened.provider;
+    this.fallback = opened.fallback;
+    this.#session = opened.session;
+    this.#inputs = opened.session.inputMetadata.map((input) => inputMemory(input));
+    this.#outputName = chooseOutput(opened.session.outputNames, settings.preferPooled);
+    this.#padTokenId = settings.padTokenId;
+  }
+
+  /** Falls back to the CPU when the wanted device cannot be used. Throws a plain Error; its text may name paths. */
+  static async open(settings: SessionSettings): Promise<EmbeddingSession> {
+    const opened = await openOn(settings.device, settings);
+    try {
+      return new EmbeddingSession(opened, settings);
+    } catch (error) {
+      await opened.session.release();
+      throw error;
+    }
+  }
+
+  /** Runs the rows padded to the longest of them. Blocks the thread while it computes. */
+  async run(rows: readonly Int32Array[]): Promise<SessionOutput> {
+    let tokens = 0;
+    for (const row of rows) tokens = Math.max(tokens, row.length);
+    const feeds: Record<string, Tensor> = {};
+    for (const input of this.#inputs) feeds[input.name] = input.fill(rows, tokens, this.#padTokenId);
+    const results = await this.#session.run(feeds, [this.#outputName]);
+    const { data, dims } = results[this.#outputName]!;
+    const width = dims.at(-1)!;
+    const pooled = dims.length === 2;
+    const vectorsPerRow = pooled ? 1 : tokens;
+    const expected = pooled ? [rows.length, width] : [rows.length, tokens, width];
+    if (dims.join() !== expected.join()) {
+      throw new Error(`The graph gave ${this.#outputName} of shape ${dims.join()} instead of ${expected.join()}.`);
+    }
+    return { vectors: toFloat32(data), width, vectorsPerRow, pooled };
+  }
+
+  async close(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+type Opened = {
+  readonly session: InferenceSession;
+  readonly provider: string;
+  readonly fallback: string | undefined;
+};
+
+async function openOn(device: string, settings: SessionSettings): Promise<Opened> {
+  if (device === 'cpu') {
+    const session = await InferenceSession.create(settings.onnxFile, sessionOptions(['cpu'], settings));
+    return { session, provider: 'cpu', fallback: undefined };
+  }
+  let fallback = `The device '${device}' is not known.`;
+  const cuda = /^cuda(?::(\d+))?$/.exec(device);
+  if (cuda !== null) {
+    try {
+      const providers = [{ name: 'cuda', deviceId: Number(cuda[1] ?? 0) }, 'cpu'];
+      const session = await InferenceSession.create(settings.onnxFile, sessionOptions(providers, settings));
+      return { session, provider: 'cuda', fallback: undefined };
+    } catch (error) {
+      fallback = `${device} could not be used: ${withoutPaths((error as Error).message)}`;
+    }
+  }
+  return { ...(await openOn('cpu', settings)), fallback };
+}
+
+type Providers = NonNullable<InferenceSession.SessionOptions['executionProviders']>;
+
+function sessionOptions(executionProviders: Providers, settings: SessionSettings): InferenceSession.SessionOptions {
+  return {
+    executionProviders,
+    intraOpNumThreads: settings.intraOpThreads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    enableCpuMemArena: settings.arena,
+    // A pattern is kept for every shape ever seen, and shapes here differ from run to run.
+    enableMemPattern: false,
+    logSeverityLevel: 4,
+    extra: {
+      session: {
+        intra_op: { allow_spinning: settings.spinning ? '1' : '0' },
+        disable_quant_qdq: settings.foldQuantizedWeights ? '1' : '0',
+      },
+    },
+  };
+}
+
+/** The first line, directories cut from file names: a client may see why a device was not used. */
+function withoutPaths(message: string): string {
+  const line = message.split('\n', 1)[0]!;
+  return line.replace(/(?:[A-Za-z]:)?[\\/](?:[^\s\\/:'"]+[\\/])*/g, '').slice(0, 300);
+}
+
+/** Token vectors before pooled ones: those can be pooled as the request and the manifest say. */
+function chooseOutput(names: readonly string[], preferPooled: boolean): string {
+  const known = ['last_hidden_state', 'token_embeddings', 'sentence_embedding'];
+  if (preferPooled) known.reverse();
+  const name = known.find((candidate) => names.includes(candidate)) ?? names[0];
+  if (name === undefined || name === 'logits') {
+    throw new Error(`The graph gives ${names.join(', ') || 'nothing'}, which are no embeddings.`);
+  }
+  return name;
+}
+
+function inputMemory(input: InferenceSession.ValueMetadata): InputMemory {
+  if (!Object.hasOwn(fillers, input.name)) {
+    throw new Error(`The graph asks for ${input.name}, which is no input of an embedding model.`);
+  }
+  if (!input.isTensor || (input.type !== 'int64' && input.type !== 'int32')) {
+    throw new Error(`The graph asks for ${input.name} in a type that is neither int64 nor int32.`);
+  }
+  return new InputMemory(input.name as keyof typeof fillers, input.type);
+}
+
+/** Writes one row's numbers to `words`, the first at `at`, each `step` after the one before. */
+type Filler = (words: Int32Array, at: number, step: number, row: Int32Array, tokens: number, padId: number) => void;
+
+const fillers = {
+  input_ids: (words, at, step, row, tokens, padId) => {
+    for (let i = 0; i < row.length; i++) words[at + i * step] = row[i]!;
+    for (let i = row.length; i < tokens; i++) words[at + i * step] = padId;
+  },
+  attention_mask: (words, at, step, row, tokens) => {
+    for (let i = 0; i < tokens; i++) words[at + i * step] = i < row.length ? 1 : 0;
+  },
+  token_type_ids: (words, at, step, _row, tokens) => {
+    for (let i = 0; i < tokens; i++) words[at + i * step] = 0;
+  },
+  position_ids: (words, at, step, _row, tokens) => {
+    for (let i = 0; i < tokens; i++) words[at + i * step] = i;
+  },
+} as const satisfies Record<string, Filler>;
+
+/**
+ * One input's numbers, kept from run to run. int64 is written as pairs of 32-bit words, low word first; the
+ * high words stay zero, since no number here is negative. BigInt for each element would cost ten times that.
+ */
+class InputMemory {
+  readonly name: keyof typeof fillers;
+  readonly #type: 'int64' | 'int32';
+  #words = new Int32Array(0);
+
+  constructor(name: keyof typeof fillers, type: 'int64' | 'int32') {
+    this.name = name;
+    this.#type = type;
+  }
+
+  /** A tensor of rows x tokens over this memory: valid until the next call. */
+  fill(rows: readonly Int32Array[], tokens: number, padTokenId: number): Tensor {
+    const step = this.#type === 'int64' ? 2 : 1;
+    const count = rows.length * tokens;
+    if (this.#words.length < count * step) this.#words = new Int32Array(count * step * 2);
+    const filler: Filler = fillers[this.name];
+    for (const [i, row] of rows.entries()) filler(this.#words, i * tokens * step, step, row, tokens, padTokenId);
+    const dims = [rows.length, tokens];
+    if (this.#type === 'int32') return new Tensor('int32', this.#words.subarray(0, count), dims);
+    return new Tensor('int64', new BigInt64Array(this.#words.buffer, 0, count), dims);
+  }
+}
+
+function toFloat32(data: Tensor['data']): Float32Array {
+  if (data instanceof Float32Array) return data;
+  // float16 comes as its bits, or from newer versions of Node as an array that still has those bits.
+  if (!ArrayBuffer.isView(data) || data.byteLength !== data.length * 2) {
+    throw new Error('The graph gives vectors that are neither float32 nor float16.');
+  }
+  const halves = new Uint16Array(data.buffer, data.byteOffset, data.length);
+  float16Values ??= Float32Array.from({ length: 0x10000 }, (_, half) => float16Value(half));
+  const values = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) values[i] = float16Values[halves[i]!]!;
+  return values;
+}
+
+/** Every float16 by its bits, made when the first graph gives them: a table is five times as fast as arithmetic. */
+let float16Values: Float32Array | undefined;

@@ -1,0 +1,197 @@
+// Which ONNX file of a model folder serves, and what that file says of itself without being loaded.
+// Walks the protobuf by its lengths and skips the weights: a file of any size costs a few hundred small reads.
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import path from 'node:path';
+
+export type Precision = 'auto' | 'fp32' | 'fp16' | 'int8';
+
+/** What decides among int8 files: the instruction sets they were quantised for. */
+export type Cpu = { readonly architecture: string; readonly features: ReadonlySet<string> };
+
+export type OnnxSummary = {
+  /** Operator types used anywhere in the graph, subgraphs and local functions included. */
+  readonly operators: ReadonlySet<string>;
+  readonly outputs: readonly string[];
+};
+
+/** The names that mean the wanted precision, best first. */
+export function onnxFileNames(precision: Precision, cpu: Cpu): readonly string[] {
+  if (precision === 'fp16') return ['model_fp16.onnx', 'model_O4.onnx'];
+  if (precision !== 'int8') return ['model.onnx'];
+  const generic = ['model_int8.onnx', 'model_quantized.onnx', 'model_uint8.onnx'];
+  if (cpu.architecture === 'arm64') return ['model_qint8_arm64.onnx', ...generic];
+  const vnni = cpu.features.has('avx512_vnni') || cpu.features.has('avx_vnni');
+  // Without VNNI, products of full-range int8 weights overflow 16 bits and saturate: wrong vectors, no error.
+  if (!vnni) return ['model_quint8_avx2.onnx', ...generic];
+  return ['model_qint8_avx512_vnni.onnx', 'model_quint8_avx2.onnx', ...generic, 'model_qint8_avx512.onnx'];
+}
+
+/** The first of `names` that is in one of `folders`, folders first to last; undefined when none is. */
+export function findOnnxFile(folders: readonly string[], names: readonly string[]): string | undefined {
+  const present = folders.map((folder) => new Set(onnxFilesIn(folder)));
+  for (const name of names) {
+    const index = present.findIndex((files) => files.has(name));
+    if (index >= 0) return path.join(folders[index]!, name);
+  }
+  return undefined;
+}
+
+/** The ONNX files of a folder by name; none when there is no such folder. */
+export function onnxFilesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).filter((name) => name.endsWith('.onnx')).sort();
+  } catch {
+    return [];
+  }
+}
+
+/** This machine. Only Linux tells its CPU's features; elsewhere none are assumed. */
+export function thisCpu(): Cpu {
+  let flags = '';
+  try {
+    flags = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
+  } catch {
+    // Not Linux.
+  }
+  return { architecture: process.arch, features: new Set(flags.split(' ').filter((flag) => flag !== '')) };
+}
+
+/** Undefined when the file is not an ONNX model, such as the pointer that Git LFS leaves in its place. */
+export function readOnnxSummary(file: string): OnnxSummary | undefined {
+  const descriptor = openSync(file, 'r');
+  try {
+    const summary = { operators: new Set<string>(), outputs: [] as string[] };
+    const reader = new FileReader(descriptor);
+    let graphs = 0;
+    for (const field of fields(reader, 0, fstatSync(descriptor).size)) {
+      if (field.number === modelGraph) {
+        graphs += 1;
+        walkGraph(reader, field, summary, 0);
+      } else if (field.number === modelFunction) {
+        for (const node of fields(reader, field.start, field.end)) {
+          if (node.number === functionNode) walkNode(reader, node, summary, 0);
+        }
+      }
+    }
+    return graphs === 1 ? summary : undefined;
+  } catch (error) {
+    if (error instanceof NotProtobuf) return undefined;
+    throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+// Field numbers of onnx.proto.
+const modelGraph = 7;
+const modelFunction = 25;
+const functionNode = 7;
+const graphNode = 1;
+const graphOutput = 12;
+const valueName = 1;
+const nodeOperator = 4;
+const nodeAttribute = 5;
+const attributeGraph = 6;
+const attributeGraphs = 11;
+
+const graphDepthMax = 16;
+
+type Summary = { readonly operators: Set<string>; readonly outputs: string[] };
+
+type Field = { readonly number: number; readonly start: number; readonly end: number };
+
+class NotProtobuf extends Error {}
+
+function walkGraph(reader: FileReader, graph: Field, summary: Summary, depth: number): void {
+  if (depth > graphDepthMax) throw new NotProtobuf();
+  for (const field of fields(reader, graph.start, graph.end)) {
+    if (field.number === graphNode) walkNode(reader, field, summary, depth);
+    if (field.number !== graphOutput || depth > 0) continue;
+    for (const part of fields(reader, field.start, field.end)) {
+      if (part.number === valueName) summary.outputs.push(reader.text(part));
+    }
+  }
+}
+
+function walkNode(reader: FileReader, node: Field, summary: Summary, depth: number): void {
+  for (const field of fields(reader, node.start, node.end)) {
+    if (field.number === nodeOperator) summary.operators.add(reader.text(field));
+    if (field.number !== nodeAttribute) continue;
+    for (const part of fields(reader, field.start, field.end)) {
+      const isGraph = part.number === attributeGraph || part.number === attributeGraphs;
+      if (isGraph) walkGraph(reader, part, summary, depth + 1);
+    }
+  }
+}
+
+/** The length-delimited fields of the message in [start, end); numbers are passed over. */
+function* fields(reader: FileReader, start: number, end: number): Generator<Field> {
+  reader.at = start;
+  while (reader.at < end) {
+    const tag = reader.varint();
+    const wireType = tag % 8;
+    let next: number;
+    if (wireType === 2) {
+      const length = reader.varint();
+      next = reader.at + length;
+      if (next > end) throw new NotProtobuf();
+      yield { number: Math.floor(tag / 8), start: next - length, end: next };
+    } else {
+      if (wireType === 0) reader.varint();
+      else if (wireType === 1) reader.at += 8;
+      else if (wireType === 5) reader.at += 4;
+      else throw new NotProtobuf();
+      next = reader.at;
+    }
+    // A consumer of the yielded field moved the position.
+    reader.at = next;
+  }
+  if (reader.at !== end) throw new NotProtobuf();
+}
+
+/** Reads a file at any position through one window, so that neighbouring fields share a read. */
+class FileReader {
+  at = 0;
+  readonly #descriptor: number;
+  readonly #window = Buffer.allocUnsafe(64 * 1024);
+  #windowStart = 0;
+  #windowLength = 0;
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 10; i++) {
+      const byte = this.#byte();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+      scale *= 128;
+    }
+    throw new NotProtobuf();
+  }
+
+  text(field: Field): string {
+    // Names are short; a longer one is no operator or output that matters here.
+    const bytes = Buffer.allocUnsafe(Math.min(field.end - field.start, 256));
+    for (let i = 0; i < bytes.length; i++) bytes[i] = this.#byteAt(field.start + i);
+    return bytes.toString('utf8');
+  }
+
+  #byte(): number {
+    const byte = this.#byteAt(this.at);
+    this.at += 1;
+    return byte;
+  }
+
+  #byteAt(position: number): number {
+    const offset = position - this.#windowStart;
+    if (offset >= 0 && offset < this.#windowLength) return this.#window[offset]!;
+    this.#windowStart = position;
+    this.#windowLength = readSync(this.#descriptor, this.#window, 0, this.#window.length, position);
+    if (this.#windowLength === 0) throw new NotProtobuf();
+    return this.#window[0]!;
+  }
+}

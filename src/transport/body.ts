@@ -1,0 +1,107 @@
+// Collects one request body. Invariants: the bytes held for all requests stay within the budget, and a chunk is not
+// used after push returns, because uWebSockets.js detaches it then.
+import assert from 'node:assert/strict';
+import { ServerError } from '../errors.ts';
+
+/** When the budget is spent, a client may come back after this. */
+const overloadRetryMs = 1000;
+const capacityBytesMin = 64 * 1024;
+
+/** The bytes that all requests of one server may hold together. */
+export class ByteBudget {
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  fits(bytes: number): boolean {
+    return this.#bytes + bytes <= this.#bytesMax;
+  }
+
+  take(bytes: number): boolean {
+    if (!this.fits(bytes)) return false;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#bytes -= bytes;
+    assert(this.#bytes >= 0, 'bytes were given back twice');
+  }
+}
+
+export class BodyCollector {
+  /** In bytes, -1 when it is not declared. */
+  readonly #contentLength: number;
+  readonly #bytesMax: number;
+  readonly #budget: ByteBudget;
+  #held: Uint8Array | undefined;
+  #length = 0;
+  #taken = 0;
+
+  constructor(contentLength: number, bytesMax: number, budget: ByteBudget) {
+    this.#contentLength = contentLength;
+    this.#bytesMax = bytesMax;
+    this.#budget = budget;
+  }
+
+  /** Whether the finished body is the last chunk itself, which lives only until the onData callback returns. */
+  get isView(): boolean {
+    return this.#held === undefined;
+  }
+
+  /** The whole body once it is there. Throws ServerError when it is or gets too large. */
+  push(chunk: ArrayBuffer, isLast: boolean): Uint8Array | undefined {
+    const length = this.#length + chunk.byteLength;
+    if (length > this.#bytesMax) throw bodyTooLarge(this.#bytesMax);
+    // Received bytes count, not declared ones: a client could claim the whole budget with one header.
+    if (!this.#budget.take(chunk.byteLength)) throw overloaded();
+    this.#taken += chunk.byteLength;
+    if (isLast && this.#length === 0) return new Uint8Array(chunk);
+    if (chunk.byteLength > 0) this.#append(new Uint8Array(chunk), length);
+    return isLast ? this.#held!.subarray(0, length) : undefined;
+  }
+
+  /** Gives back what was taken of the budget; harmless when repeated. */
+  release(): void {
+    this.#budget.give(this.#taken);
+    this.#taken = 0;
+    this.#held = undefined;
+  }
+
+  #append(chunk: Uint8Array, length: number): void {
+    if (this.#held === undefined) {
+      // Pages that nobody writes to cost no memory, so a declared length may be believed up to the maximum.
+      this.#held = this.#contentLength >= 0 ? allocate(this.#contentLength) : allocate(this.#capacityFor(length));
+    } else if (length > this.#held.byteLength) {
+      const larger = allocate(this.#capacityFor(length));
+      larger.set(this.#held.subarray(0, this.#length));
+      this.#held = larger;
+    }
+    this.#held.set(chunk, this.#length);
+    this.#length = length;
+  }
+
+  #capacityFor(length: number): number {
+    return Math.min(Math.max(2 * length, capacityBytesMin), this.#bytesMax);
+  }
+}
+
+export function bodyTooLarge(bytesMax: number): ServerError {
+  return new ServerError('REQUEST_TOO_LARGE', `The request body is larger than ${bytesMax} bytes.`);
+}
+
+export function overloaded(): ServerError {
+  return new ServerError('OVERLOADED', undefined, { retryAfterMs: overloadRetryMs });
+}
+
+/** Its own memory, never a slice of Node's pool: decoders may transfer it to another thread. */
+function allocate(bytes: number): Uint8Array {
+  return Buffer.allocUnsafeSlow(bytes);
+}

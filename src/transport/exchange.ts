@@ -1,0 +1,217 @@
+// One request and its answer: what may be done with a response object and when. Invariants: it is answered once or
+// aborted, never both; nothing touches it after that; traffic is counted exactly as long as it is neither.
+import type { HttpResponse } from 'uWebSockets.js';
+import { ServerError, toServerError } from '../errors.ts';
+import type { Call, CallObserver, Outcome, Reply } from '../operation.ts';
+import { lastReply, perform, refuse } from '../operation.ts';
+import { clientKey } from './address.ts';
+import type { BodyCollector } from './body.ts';
+import type { Cors } from './cors.ts';
+import { headerValue, retryAfterSeconds, serverTiming, statusLine } from './headers.ts';
+import type { RateVerdict } from './rate-limit.ts';
+import { writeRateHeaders } from './rate-limit.ts';
+
+/** What all exchanges of one server share. */
+export type Traffic = {
+  inFlight: number;
+  draining: boolean;
+  /** When a request last came or was answered. */
+  activeMs: number;
+};
+
+/** Above this an answer is sent as the client takes it, so slow readers hold our copy and no second one. */
+const streamedBytesMin = 64 * 1024;
+
+export class Exchange {
+  /** HEAD: everything but the body. */
+  headOnly = false;
+  /** For Allow, where the method is what is wrong. */
+  allow: string | undefined;
+  rate: RateVerdict | undefined;
+  /** `ask`: the answer tells the client to close. `now`: we close after it. */
+  hangUp: 'no' | 'ask' | 'now' = 'no';
+  readonly #response: HttpResponse;
+  readonly #traffic: Traffic;
+  readonly #observer: CallObserver;
+  readonly #cors: Cors;
+  /** Set once the head is read; without it only a bug can be reported. */
+  #call: Call | undefined;
+  /** Released when the call has ended, which may be after the client left. */
+  #body: BodyCollector | undefined;
+  #isOpen = true;
+  /** The observer has been told or will be, whatever the client does. */
+  #isPerformed = false;
+  #hangUpError: ServerError | undefined;
+
+  constructor(response: HttpResponse, traffic: Traffic, observer: CallObserver, cors: Cors) {
+    // First of all: a handler that returns or throws before this takes the whole process down.
+    response.onAborted(() => this.#abort());
+    this.#response = response;
+    this.#traffic = traffic;
+    this.#observer = observer;
+    this.#cors = cors;
+    traffic.inFlight += 1;
+    traffic.activeMs = performance.now();
+  }
+
+  begin(call: Call): void {
+    this.#call = call;
+  }
+
+  /** Who asks, for the rate limit. Only while the handler runs. */
+  client(trustedProxies: number): string {
+    const forwardedFor = trustedProxies > 0 ? this.#call?.header('x-forwarded-for') ?? '' : '';
+    return clientKey(this.#response.getRemoteAddress(), forwardedFor, trustedProxies);
+  }
+
+  /**
+   * Hands the whole body to `done`, once, or answers with why it cannot be taken. Only while the handler runs.
+   * Who calls this answers after the body: else uWebSockets.js forgets the idle timeout of the connection.
+   */
+  receive(collector: BodyCollector, done: (body: Uint8Array) => void): void {
+    this.#body = collector;
+    this.#response.onData((chunk, isLast) => {
+      if (!this.#isOpen) return;
+      try {
+        const body = collector.push(chunk, isLast);
+        if (body !== undefined) done(body);
+      } catch (thrown) {
+        this.hangUp = 'now';
+        this.fail(thrown);
+      }
+    });
+  }
+
+  /** Runs the call and answers it. `bytes` are free again when this returns. */
+  perform(bytes: Uint8Array): void {
+    const call = this.#call;
+    if (call === undefined || !this.#isOpen) return;
+    this.#isPerformed = true;
+    void perform(call.operation, bytes, call, this.#observer).then((outcome) => {
+      this.#body?.release();
+      this.#answer(outcome);
+    });
+  }
+
+  /** Answers with an error. */
+  fail(thrown: unknown): void {
+    if (!this.#isOpen) return;
+    this.#isPerformed = true;
+    this.#body?.release();
+    const error = toServerError(thrown);
+    const outcome = this.#call === undefined
+      ? { reply: lastReply(error), error }
+      : refuse(this.#call, error, this.#observer);
+    this.#answer(outcome);
+  }
+
+  /**
+   * Answers with an error and reads nothing more from the connection. uWebSockets.js goes on to the next request
+   * in bytes it has already read unless the answer is still open, hence the wait.
+   */
+  failAndHangUp(error: ServerError): void {
+    this.hangUp = 'now';
+    this.#hangUpError = error;
+    setImmediate(() => this.fail(error));
+  }
+
+  #answer(outcome: Outcome): void {
+    this.#write(() => {
+      const { reply, error } = outcome;
+      this.#response.writeStatus(statusLine(reply.status));
+      if (reply.contentType !== '') writeChecked(this.#response, 'content-type', reply.contentType);
+      this.#writeCommonHeaders();
+      if (reply.headers !== undefined) {
+        for (const [name, value] of Object.entries(reply.headers)) writeChecked(this.#response, name, value);
+      }
+      if (error?.retryAfterMs !== undefined) {
+        this.#response.writeHeader('retry-after', retryAfterSeconds(error.retryAfterMs));
+        this.#response.writeHeader('retry-after-ms', String(Math.ceil(error.retryAfterMs)));
+      }
+      this.#writeBody(reply);
+    });
+  }
+
+  #writeCommonHeaders(): void {
+    const response = this.#response;
+    if (this.allow !== undefined) response.writeHeader('allow', this.allow);
+    if (this.rate !== undefined) writeRateHeaders(response, this.rate);
+    const call = this.#call;
+    if (call === undefined) return;
+    this.#cors.write(response, call.header('origin'));
+    const totalMs = performance.now() - call.startedMs;
+    response.writeHeader('x-request-id', call.requestId);
+    response.writeHeader('server-timing', serverTiming(call.timings, totalMs));
+    response.writeHeader('openai-processing-ms', String(Math.round(totalMs)));
+  }
+
+  #writeBody({ status, body }: Reply): void {
+    const response = this.#response;
+    const closes = this.hangUp === 'now' || this.#traffic.draining;
+    if (this.hangUp === 'ask' && !closes) response.writeHeader('connection', 'close');
+    if (this.headOnly) {
+      response.endWithoutBody(Buffer.byteLength(body), closes);
+    } else if (status === 204) {
+      response.endWithoutBody(undefined, closes);
+    } else if (body.length < streamedBytesMin) {
+      response.end(body, closes);
+    } else {
+      // tryEnd cannot close the connection, so the client is asked to.
+      if (closes) response.writeHeader('connection', 'close');
+      this.#stream(typeof body === 'string' ? Buffer.from(body) : body);
+      return;
+    }
+    this.#close();
+  }
+
+  /** Writes what the socket takes, the rest as it drains. Open until all of it is handed over. */
+  #stream(body: Uint8Array): void {
+    const response = this.#response;
+    const tryEnd = (from: number): boolean => {
+      const [taken, ended] = response.tryEnd(body.subarray(from), body.byteLength);
+      if (ended) this.#close();
+      return taken;
+    };
+    if (tryEnd(0) || !this.#isOpen) return;
+    response.onWritable((offset) => {
+      try {
+        return tryEnd(offset);
+      } catch {
+        response.close();
+        return true;
+      }
+    });
+  }
+
+  /** Everything that touches the response goes through here. */
+  #write(write: () => void): void {
+    if (!this.#isOpen) return;
+    try {
+      this.#response.cork(write);
+    } catch {
+      // Part of an answer may be out, so there is no way to send another one.
+      if (this.#isOpen) this.#response.close();
+    }
+  }
+
+  #abort(): void {
+    if (!this.#isOpen) return;
+    this.#close();
+    if (this.#call === undefined) return;
+    this.#call.cancelled = true;
+    if (this.#isPerformed) return;
+    this.#body?.release();
+    refuse(this.#call, this.#hangUpError ?? new ServerError('CANCELLED'), this.#observer);
+  }
+
+  #close(): void {
+    this.#isOpen = false;
+    this.#traffic.inFlight -= 1;
+    this.#traffic.activeMs = performance.now();
+  }
+}
+
+function writeChecked(response: HttpResponse, name: string, value: string): void {
+  const checked = headerValue(value);
+  if (checked !== undefined) response.writeHeader(name, checked);
+}

@@ -1,0 +1,67 @@
+// Starting: what goes wrong is one readable line and a code that scripts can tell apart.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { mainFile, serverEnvironment, startServerProcess } from '../support/server-process.ts';
+
+function start(t: TestContext, options: Record<string, string>, args: readonly string[] = []) {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  return spawnSync(process.execPath, [mainFile, ...args], {
+    cwd: directory,
+    env: serverEnvironment(options, directory),
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+}
+
+test('a bad option ends with 78 and a line that names it', (t) => {
+  const { status, stderr } = start(t, { PORT: 'eighty', MAX_BATCH_SIZE: '0' });
+  assert.equal(status, 78);
+  assert.match(stderr, /PORT="eighty"/);
+  assert.match(stderr, /MAX_BATCH_SIZE/);
+  assert.doesNotMatch(stderr, /\n\s+at /);
+});
+
+test('an unknown flag ends with 2', (t) => {
+  const { status, stderr } = start(t, {}, ['--prot', '80']);
+  assert.equal(status, 2);
+  assert.match(stderr, /--port/);
+});
+
+test('a model folder that is none ends with 78 and a line that names it', (t) => {
+  const { status, stderr } = start(t, { MODEL_PATH: '/nonexistent/model' });
+  assert.equal(status, 78);
+  assert.match(stderr, /\/nonexistent\/model/);
+  assert.doesNotMatch(stderr, /\n\s+at /);
+});
+
+test('a port in use ends with 69', async (t) => {
+  const server = await startServerProcess(t, {}, { waitReady: false });
+  const { status, stderr } = start(t, { PORT: String(server.port) });
+  assert.equal(status, 69);
+  assert.match(stderr, new RegExp(String(server.port)));
+});
+
+test('a model file that cannot be opened ends with 78, and its path is in the log only', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  for (const [file, text] of Object.entries({
+    'model.onnx': 'this is no model',
+    'config.json': '{"max_position_embeddings":512}',
+    'tokenizer.json': '{}',
+    'tokenizer_config.json': '{}',
+  })) {
+    writeFileSync(join(directory, file), text);
+  }
+  const { status } = start(t, { MODEL_PATH: directory, POOLING: 'mean' });
+  assert.equal(status, 78);
+});
+
+test('--version and --help answer without a server', (t) => {
+  assert.match(start(t, {}, ['--version']).stdout, /^\d+\.\d+\.\d+\n$/);
+  assert.match(start(t, {}, ['--help']).stdout, /THREAD_POOL_WORKERS/);
+});

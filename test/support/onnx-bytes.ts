@@ -1,0 +1,88 @@
+// Writes small ONNX models as bytes, so that tests can have any graph without a Python toolchain.
+// Field numbers are those of onnx.proto.
+
+export const elementTypes = { float32: 1, int32: 6, int64: 7, float16: 10 } as const;
+
+export type ElementType = keyof typeof elementTypes;
+
+export type GraphParts = {
+  readonly nodes: readonly Buffer[];
+  readonly initializers?: readonly Buffer[];
+  readonly inputs?: readonly Buffer[];
+  readonly outputs: readonly Buffer[];
+};
+
+export function onnxModel(parts: GraphParts): Buffer {
+  const operatorSet = message([number(2, 13)]);
+  return message([number(1, 8), bytes(8, operatorSet), bytes(7, graph(parts))]);
+}
+
+export function graph(parts: GraphParts): Buffer {
+  return message([
+    ...parts.nodes.map((node) => bytes(1, node)),
+    text(2, 'graph'),
+    ...(parts.initializers ?? []).map((tensor) => bytes(5, tensor)),
+    ...(parts.inputs ?? []).map((value) => bytes(11, value)),
+    ...parts.outputs.map((value) => bytes(12, value)),
+  ]);
+}
+
+export type Attribute = number | readonly number[] | Buffer;
+
+/** An attribute that is a number, a list of numbers or a graph. */
+export function node(
+  operator: string,
+  inputs: readonly string[],
+  outputs: readonly string[],
+  attributes: Readonly<Record<string, Attribute>> = {},
+): Buffer {
+  return message([
+    ...inputs.map((name) => text(1, name)),
+    ...outputs.map((name) => text(2, name)),
+    text(4, operator),
+    ...Object.entries(attributes).map(([name, value]) => bytes(5, attribute(name, value))),
+  ]);
+}
+
+export function tensorInfo(name: string, type: ElementType, dims: readonly (number | string)[]): Buffer {
+  const shape = message(dims.map((dim) => bytes(1, typeof dim === 'number' ? number(1, dim) : text(2, dim))));
+  const tensorType = message([number(1, elementTypes[type]), bytes(2, shape)]);
+  return message([text(1, name), bytes(2, bytes(1, tensorType))]);
+}
+
+export function initializer(name: string, type: ElementType, dims: readonly number[], values: ArrayBufferView): Buffer {
+  const raw = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  return message([...dims.map((dim) => number(1, dim)), number(2, elementTypes[type]), text(8, name), bytes(9, raw)]);
+}
+
+function attribute(name: string, value: Attribute): Buffer {
+  if (typeof value === 'number') return message([text(1, name), number(3, value), number(20, 2)]);
+  if (Buffer.isBuffer(value)) return message([text(1, name), bytes(6, value), number(20, 5)]);
+  return message([text(1, name), ...(value as readonly number[]).map((each) => number(8, each)), number(20, 7)]);
+}
+
+function message(fields: readonly Buffer[]): Buffer {
+  return Buffer.concat(fields);
+}
+
+function text(field: number, value: string): Buffer {
+  return bytes(field, Buffer.from(value));
+}
+
+function bytes(field: number, value: Buffer): Buffer {
+  return Buffer.concat([varint(field * 8 + 2), varint(value.length), value]);
+}
+
+function number(field: number, value: number): Buffer {
+  return Buffer.concat([varint(field * 8), varint(value)]);
+}
+
+function varint(value: number): Buffer {
+  const out: number[] = [];
+  let rest = value;
+  do {
+    out.push((rest % 128) | (rest >= 128 ? 128 : 0));
+    rest = Math.floor(rest / 128);
+  } while (rest > 0);
+  return Buffer.from(out);
+}
