@@ -57,31 +57,33 @@ const openings: readonly string[] = 'Ticket Order Report Question Message Review
 
 const glueWords: readonly string[] = (
   'the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which ' +
-  'one you were all her she there would their we him been has when who will no more if out so said what up its about ' +
-  'than into them can only other new some could time these two may then do first any my now such like our over'
+  'one you were all her she there would their we him been has when who will no more if out so said what up its ' +
+  'about than into them can only other new some could time these two may then do first any my now such like our ' +
+  'over'
 ).split(' ');
 
 const contentWords: readonly string[] = (
-  'people water house server world school country family system company program question government number night point ' +
-  'home mother area money story fact month lot right study book eye job word business issue side kind head service ' +
-  'friend father power hour game line end member law car city community name president team minute idea body ' +
-  'information back parent face others level office door health person art war history party result change morning ' +
-  'reason research girl guy moment air teacher force education think know take see come want look use find give tell ' +
-  'work call try ask need feel become leave put mean keep let begin seem help talk turn start show hear play run move ' +
-  'live believe hold bring happen write provide sit stand lose pay meet include continue set learn lead understand ' +
-  'watch follow stop create speak read allow add spend grow open walk win offer remember love consider appear buy wait ' +
-  'serve die send expect build stay fall cut reach kill remain good great little own old big high different small ' +
-  'large next early young important few public bad same able garden river mountain window kitchen winter summer engine ' +
-  'market price customer delivery payment account password keyboard library museum airport ticket passport hospital ' +
-  'doctor patient medicine treatment disease vaccine protein molecule energy temperature pressure climate weather ' +
-  'forest ocean island bridge railway harbour factory machine battery software database network protocol latency ' +
-  'throughput memory processor algorithm vector sentence language grammar translation paragraph editor newspaper ' +
-  'journalist election parliament minister budget inflation economy investor contract insurance lawyer judge witness ' +
-  'evidence prison soldier treaty border refugee volunteer charity festival orchestra violin melody painting sculpture ' +
-  'theatre actor director camera photograph football champion stadium athlete marathon bicycle recipe tomato potato ' +
-  'cheese chocolate breakfast restaurant furniture carpet blanket umbrella suitcase necklace jacket trousers shoulder ' +
-  'elbow stomach skeleton microscope telescope satellite galaxy asteroid volcano earthquake hurricane drought harvest ' +
-  'tractor orchard vineyard butterfly elephant dolphin penguin crocodile mosquito bacteria fungus photosynthesis ' +
-  'chromosome thermodynamics cryptography infrastructure bureaucracy archaeology anthropologist constellation ' +
-  'reconciliation misunderstanding unprecedented extraordinarily quarterly refinancing kubernetes hyperparameter'
+  'people water house server world school country family system company program question government number night ' +
+  'point home mother area money story fact month lot right study book eye job word business issue side kind head ' +
+  'service friend father power hour game line end member law car city community name president team minute idea ' +
+  'body information back parent face others level office door health person art war history party result change ' +
+  'morning reason research girl guy moment air teacher force education think know take see come want look use find ' +
+  'give tell work call try ask need feel become leave put mean keep let begin seem help talk turn start show hear ' +
+  'play run move live believe hold bring happen write provide sit stand lose pay meet include continue set learn ' +
+  'lead understand watch follow stop create speak read allow add spend grow open walk win offer remember love ' +
+  'consider appear buy wait serve die send expect build stay fall cut reach kill remain good great little own old ' +
+  'big high different small large next early young important few public bad same able garden river mountain window ' +
+  'kitchen winter summer engine market price customer delivery payment account password keyboard library museum ' +
+  'airport ticket passport hospital doctor patient medicine treatment disease vaccine protein molecule energy ' +
+  'temperature pressure climate weather forest ocean island bridge railway harbour factory machine battery software ' +
+  'database network protocol latency throughput memory processor algorithm vector sentence language grammar ' +
+  'translation paragraph editor newspaper journalist election parliament minister budget inflation economy investor ' +
+  'contract insurance lawyer judge witness evidence prison soldier treaty border refugee volunteer charity festival ' +
+  'orchestra violin melody painting sculpture theatre actor director camera photograph football champion stadium ' +
+  'athlete marathon bicycle recipe tomato potato cheese chocolate breakfast restaurant furniture carpet blanket ' +
+  'umbrella suitcase necklace jacket trousers shoulder elbow stomach skeleton microscope telescope satellite galaxy ' +
+  'asteroid volcano earthquake hurricane drought harvest tractor orchard vineyard butterfly elephant dolphin ' +
+  'penguin crocodile mosquito bacteria fungus photosynthesis chromosome thermodynamics cryptography infrastructure ' +
+  'bureaucracy archaeology anthropologist constellation reconciliation misunderstanding unprecedented ' +
+  'extraordinarily quarterly refinancing kubernetes hyperparameter'
 ).split(' ');

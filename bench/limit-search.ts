@@ -1,6 +1,6 @@
 // Which thread setting and run size make the limit highest; and the whole grid of both, for choosing defaults by.
 import { textsFrom, type Profile } from './corpus.ts';
-import { cutRuns, LimitPool, runTokenChoices, threadChoices, threadsName } from './limit.ts';
+import { cutRuns, LimitPool, threadChoices, threadsName } from './limit.ts';
 import type { BenchModel } from './models.ts';
 import type { BenchOptions } from './options.ts';
 import type { Patience } from './quiet.ts';
@@ -37,8 +37,8 @@ export async function searchLimit(
   let best: LimitPlan | undefined;
   let bestRate = 0;
   const tryPlan = async (plan: LimitPlan) => {
-    const rate = await patience.quietestRate(() => plan.pool.measure(plan.runs, seconds));
-    if (rate > bestRate) [best, bestRate] = [plan, rate];
+    const { textsPerSecond } = await patience.quietestRate(() => plan.pool.measure(plan.runs, seconds));
+    if (textsPerSecond > bestRate) [best, bestRate] = [plan, textsPerSecond];
   };
   for (const cut of cuts) await tryPlan({ pool: pools[0]!, ...cut });
   const { runTokens: tokens, runs } = best!;
@@ -55,12 +55,13 @@ export async function printLimitGrid(
   for (const model of models) {
     const pools = await startLimitPools(model);
     for (const profile of options.profiles) {
-      const cuts = await distinctCuts(pools[0]!, profile, [0, ...runTokenChoices]);
+      const cuts = await distinctCuts(pools[0]!, profile, [0, ...options.runTokens]);
       const rates = pools.map(() => cuts.map((): number[] => []));
       for (let round = 0; round < options.rounds; round++) {
         for (const [p, pool] of pools.entries()) {
           for (const [c, cut] of cuts.entries()) {
-            rates[p]![c]!.push(await patience.quietestRate(() => pool.measure(cut.runs, options.seconds)));
+            const { textsPerSecond } = await patience.quietestRate(() => pool.measure(cut.runs, options.seconds));
+            rates[p]![c]!.push(textsPerSecond);
           }
         }
       }

@@ -43,7 +43,9 @@ port.on('message', (order: LimitOrder) => void obey(order));
 answer({ kind: 'loaded' });
 
 async function obey(order: LimitOrder): Promise<void> {
-  if (order.kind === 'count') return answer({ kind: 'counted', tokens: order.texts.map((text) => tokenize(text).length) });
+  if (order.kind === 'count') {
+    return answer({ kind: 'counted', tokens: order.texts.map((text) => tokenize(text).length) });
+  }
   if (order.kind === 'measure') return answer(await measure(order));
   await session.release();
   port.close();

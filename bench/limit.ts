@@ -20,9 +20,6 @@ export const threadChoices: readonly Threads[] =
         { workers: 1, intraOp: cores },
       ];
 
-/** Padded tokens a run to choose from. */
-export const runTokenChoices: readonly number[] = [96, 128, 160, 192, 256];
-
 /** `2x1`: two workers, one thread each. */
 export function threadsName(threads: Threads): string {
   return `${threads.workers}x${threads.intraOp}`;

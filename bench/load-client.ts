@@ -154,7 +154,8 @@ class Connection {
 
   private constructor(port: number) {
     // One buffer for all that arrives: nothing is allocated or kept for an answer.
-    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true, onread: { buffer: Buffer.alloc(65_536), callback } });
+    const onread = { buffer: Buffer.alloc(65_536), callback };
+    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true, onread });
     const read = (bytes: Buffer) => this.#read(bytes);
     function callback(count: number, buffer: Uint8Array): boolean {
       read(buffer.subarray(0, count) as Buffer);

@@ -15,10 +15,17 @@ const options = parseOptions(process.argv.slice(2));
 const startMs = performance.now();
 killServersAtExit();
 const models = findModels(options.modelFolder).filter((model) => options.models.includes(model.name));
-if (models.length === 0) throw new Error(`None of these models is there: ${options.models.join(', ')}.`);
 const patience = new Patience(options.patienceSeconds);
-if (options.limits) await printLimitGrid(models, options, patience);
-else await benchAll(options);
+try {
+  if (models.length === 0) throw new Error(`None of these models is there: ${options.models.join(', ')}.`);
+  if (options.limits) await printLimitGrid(models, options, patience);
+  else await benchAll(options);
+} catch (error) {
+  progress('');
+  console.error(error instanceof Error ? error.message : String(error));
+  // Threads of the client and the limit are still there, idle; servers are killed on the way out.
+  process.exit(1);
+}
 
 async function benchAll(options: BenchOptions): Promise<void> {
   const client = new LoadClient();

@@ -4,12 +4,12 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { textAt, type Profile } from './corpus.ts';
 import { residentBytes } from './cpu.ts';
-import { runTokenChoices, threadsName } from './limit.ts';
+import { threadsName } from './limit.ts';
 import { searchLimit, startLimitPools, type LimitPlan } from './limit-search.ts';
 import { loadShapes, type LoadClient, type LoadMeasure, type LoadShape, type LoadTarget } from './load.ts';
 import { packageFolder, type BenchModel } from './models.ts';
 import type { BenchOptions } from './options.ts';
-import type { Patience } from './quiet.ts';
+import type { Disturbed, Patience, WatchedRate } from './quiet.ts';
 import { median, type Row, type ServerFacts } from './report.ts';
 import { ChildServer } from './server.ts';
 
@@ -18,7 +18,12 @@ const embeddingsPath = '/v1/embeddings';
 /** Requests the client builds beforehand, as a share of what the limit's last rate would use up. */
 const requestStockFactor = 1.3;
 
-type Round = { readonly limit: number; readonly batched: number | undefined; readonly loads: readonly LoadMeasure[] };
+type Round = {
+  readonly limit: WatchedRate;
+  readonly batched: WatchedRate | undefined;
+  /** In the order of `loadShapes`. */
+  readonly loads: readonly LoadMeasure[];
+};
 
 /** What all models of a run are measured with. */
 export type BenchTools = {
@@ -42,8 +47,8 @@ export async function benchModel(
       tools.progress(`${model.name} ${profile}: the limit's best setting`);
       const search = (choices: readonly number[]) =>
         searchLimit(pools, profile, choices, options.searchSeconds, tools.patience);
-      const plan = await search(model.batchable ? runTokenChoices : [0]);
-      const batchedPlan = model.batchable ? undefined : await search(runTokenChoices);
+      const plan = await search(model.batchable ? options.runTokens : [0]);
+      const batchedPlan = model.batchable ? undefined : await search(options.runTokens);
       const rounds: Round[] = [];
       for (let i = 0; i < options.rounds; i++) {
         tools.progress(`${model.name} ${profile}: round ${i + 1} of ${options.rounds}`);
@@ -103,28 +108,22 @@ type RoundPlan = {
 async function measureRound(round: RoundPlan, tools: BenchTools): Promise<Round> {
   const { plan, batchedPlan, seconds } = round;
   const rateOf = ({ pool, runs }: LimitPlan) => tools.patience.quietestRate(() => pool.measure(runs, seconds));
-  let limit = 0;
-  let batched: number | undefined;
-  const measureLimit = async () => {
-    limit = await rateOf(plan);
-    if (batchedPlan !== undefined) batched = await rateOf(batchedPlan);
-  };
-  const loads = new Map<LoadShape, LoadMeasure>();
+  const measureLimits = async () => ({
+    limit: await rateOf(plan),
+    batched: batchedPlan && (await rateOf(batchedPlan)),
+  });
   const measureLoads = async (shapes: readonly LoadShape[]) => {
+    const loads: LoadMeasure[] = [];
     for (const shape of shapes) {
       const stock = requestStockFactor * plan.pool.lastTextsPerSecond;
       const measure = () => tools.client.measure(round.target, round.profile, shape, seconds, stock);
-      loads.set(shape, await tools.patience.quietest(measure));
+      loads.push(await tools.patience.quietest(measure));
     }
+    return loads;
   };
-  if (round.order === 'limit first') {
-    await measureLimit();
-    await measureLoads(loadShapes);
-  } else {
-    await measureLoads([...loadShapes].reverse());
-    await measureLimit();
-  }
-  return { limit, batched, loads: loadShapes.map((shape) => loads.get(shape)!) };
+  if (round.order === 'limit first') return { ...(await measureLimits()), loads: await measureLoads(loadShapes) };
+  const loads = await measureLoads([...loadShapes].reverse());
+  return { ...(await measureLimits()), loads: loads.reverse() };
 }
 
 function makeRow(
@@ -138,22 +137,31 @@ function makeRow(
   const measures = rounds.map((round) => round.loads[l]!);
   const latency = createHistogram();
   for (const measure of measures) latency.add(measure.latencyMicros);
-  const ratios = rounds.map((round) => round.loads[l]!.textsPerSecond / round.limit);
+  const ratios = rounds.map((round) => round.loads[l]!.textsPerSecond / round.limit.textsPerSecond);
+  const cpuRatios = rounds.map(({ limit, loads }) => {
+    const served = loads[l]!;
+    return served.textsPerSecond / served.serverCores / (limit.textsPerSecond / limit.cores);
+  });
   return {
     model: model.name,
     profile,
     load,
-    limitTextsPerSecond: median(rounds.map((round) => round.limit)),
+    limitTextsPerSecond: median(rounds.map((round) => round.limit.textsPerSecond)),
     limitThreads: threadsName(plan.pool.threads),
     limitRunTokens: plan.runTokens,
-    batchedTextsPerSecond: model.batchable ? undefined : median(rounds.map((round) => round.batched ?? 0)),
+    batchedTextsPerSecond: model.batchable ? undefined : median(rounds.map((round) => round.batched!.textsPerSecond)),
     serverTextsPerSecond: median(measures.map((measure) => measure.textsPerSecond)),
     ratio: median(ratios),
     ratios,
+    cpuRatio: median(cpuRatios),
     latencyP50Ms: latency.percentile(50) / 1000,
     latencyP99Ms: latency.percentile(99) / 1000,
     clientCores: median(measures.map((measure) => measure.clientCores)),
     serverCores: median(measures.map((measure) => measure.serverCores)),
-    foreignCoresMax: Math.max(...measures.map((measure) => measure.foreignCores ?? 0)),
+    foreignCoresMax: Math.max(...rounds.flatMap((round) => [round.limit, round.loads[l]!]).map(foreignCoresOf)),
   };
+}
+
+function foreignCoresOf(measured: Disturbed): number {
+  return measured.foreignCores ?? 0;
 }

@@ -25,7 +25,10 @@ export const packageFolder: string = path.resolve(path.dirname(fileURLToPath(imp
 const tokensMax = 256;
 
 /** Where the fp32 and int8 files are looked for when the command line does not say. */
-export const sharedFolder: string = path.resolve(packageFolder, '../shared/models/sentence-transformers/all-MiniLM-L6-v2');
+export const sharedFolder: string = path.resolve(
+  packageFolder,
+  '../shared/models/sentence-transformers/all-MiniLM-L6-v2',
+);
 
 /** The models that are there, in the order of `modelNames`. `folder` holds the fp32 and int8 files. */
 export function findModels(folder: string): BenchModel[] {

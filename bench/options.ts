@@ -10,6 +10,8 @@ export type BenchOptions = {
   readonly seconds: number;
   /** Of each try when the limit's best setting is looked for. */
   readonly searchSeconds: number;
+  /** Padded tokens a run that the search chooses from. */
+  readonly runTokens: readonly number[];
   /** How often limit and server take turns. */
   readonly rounds: number;
   /** How many server starts the time to the first answer is the median of. */
@@ -53,6 +55,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       profiles: chosen(profiles, values.profile, '--profile'),
       seconds: positive(values.seconds, values.quick ? 1 : 2.5, '--seconds'),
       searchSeconds: values.quick ? 0.2 : 0.5,
+      runTokens: values.quick ? [128, 256] : [96, 128, 160, 192, 256],
       rounds: positive(values.rounds, values.quick ? 1 : 3, '--rounds'),
       starts: values.quick ? 1 : 3,
       patienceSeconds: positive(values.patience, values.quick ? 5 : 60, '--patience'),

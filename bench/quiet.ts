@@ -1,4 +1,4 @@
-// Measuring on a machine that others use too: wait for a quiet moment, and do a disturbed measurement again.
+// Measuring on a machine that others use too: a disturbed measurement is done again once the machine is quiet.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuMark, cpuSince } from './cpu.ts';
 
@@ -6,6 +6,12 @@ import { cpuMark, cpuSince } from './cpu.ts';
 const foreignCoresMax = 0.15;
 const triesMax = 4;
 const lookMs = 200;
+
+/** What a measurement tells of the machine; undefined where the system does not say. */
+export type Disturbed = { readonly foreignCores: number | undefined };
+
+/** A rate that the bench's own threads reached, and the cores they kept busy for it. */
+export type WatchedRate = Disturbed & { readonly textsPerSecond: number; readonly cores: number };
 
 /** Seconds left for waiting and for measuring again, so that a busy machine cannot make a bench endless. */
 export class Patience {
@@ -17,7 +23,6 @@ export class Patience {
 
   /** The least disturbed of a few measurements; the first one when it was quiet or patience is at its end. */
   async quietest<T extends Disturbed>(measure: () => Promise<T>): Promise<T> {
-    await this.#untilQuiet();
     let best = await measure();
     for (let tries = 1; tries < triesMax && isDisturbed(best) && this.#secondsLeft > 0; tries++) {
       const startMs = performance.now();
@@ -29,27 +34,26 @@ export class Patience {
     return best;
   }
 
-  /** The rate that the bench's own threads reach. */
-  async quietestRate(measure: () => Promise<number>): Promise<number> {
-    const watched = async () => {
+  /** As `quietest`, for work in the bench's own process. */
+  quietestRate(measure: () => Promise<number>): Promise<WatchedRate> {
+    return this.quietest(async () => {
       const mark = cpuMark([]);
-      const rate = await measure();
-      return { rate, foreignCores: cpuSince(mark).foreignCores };
-    };
-    return (await this.quietest(watched)).rate;
+      const textsPerSecond = await measure();
+      const { cores, foreignCores } = cpuSince(mark);
+      return { textsPerSecond, cores: cores.get(process.pid) ?? 0, foreignCores };
+    });
   }
 
+  /** Ends at the latest with the patience that is left now; the caller takes the time off. */
   async #untilQuiet(): Promise<void> {
-    while (this.#secondsLeft > 0) {
+    const deadline = performance.now() + this.#secondsLeft * 1000;
+    while (performance.now() < deadline) {
       const mark = cpuMark([]);
       await sleep(lookMs);
       if (!isDisturbed(cpuSince(mark))) return;
-      this.#secondsLeft -= lookMs / 1000;
     }
   }
 }
-
-type Disturbed = { readonly foreignCores: number | undefined };
 
 function isDisturbed(measured: Disturbed): boolean {
   return (measured.foreignCores ?? 0) > foreignCoresMax;

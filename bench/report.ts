@@ -21,6 +21,8 @@ export type Row = {
   /** Median of the rounds' own ratios server / limit, each of two measurements seconds apart. */
   readonly ratio: number;
   readonly ratios: readonly number[];
+  /** As `ratio`, of texts a second of CPU time, so that others on the machine hardly matter. Not finite without /proc. */
+  readonly cpuRatio: number;
   readonly latencyP50Ms: number;
   readonly latencyP99Ms: number;
   readonly clientCores: number;
@@ -64,7 +66,7 @@ export function formatReport(report: Report): string {
   const { raw } = report;
   const parts = [
     table(
-      ['model', 'texts', 'load', 'limit/s', 'by', 'server/s', 'ratio', 'p50 ms', 'p99 ms', 'client', 'server', 'other'],
+      rowHead,
       report.rows.map(rowCells),
     ),
     table(
@@ -93,7 +95,8 @@ export function formatReport(report: Report): string {
   const batched = report.rows.filter((row) => row.batchedTextsPerSecond !== undefined);
   const seen = new Set<string>();
   for (const row of batched) {
-    const line = `${row.model} ${row.profile} in batches, for information: ${row.batchedTextsPerSecond!.toFixed(1)} texts/s`;
+    const rate = row.batchedTextsPerSecond!.toFixed(1);
+    const line = `${row.model} ${row.profile} in batches, for information: ${rate} texts/s`;
     if (!seen.has(line)) parts.push(line);
     seen.add(line);
   }
@@ -117,6 +120,9 @@ export function writeReport(report: Report): string {
   return file;
 }
 
+const rowHead =
+  'model,texts,load,limit/s,by,server/s,ratio,by CPU,p50 ms,p99 ms,client,server,other'.split(',');
+
 function rowCells(row: Row): string[] {
   const runs = row.limitRunTokens === 0 ? 'one text' : `${row.limitRunTokens} tokens`;
   return [
@@ -127,6 +133,7 @@ function rowCells(row: Row): string[] {
     `${row.limitThreads}, ${runs}`,
     row.serverTextsPerSecond.toFixed(1),
     row.ratio.toFixed(3),
+    Number.isFinite(row.cpuRatio) ? row.cpuRatio.toFixed(3) : '?',
     row.latencyP50Ms.toFixed(1),
     row.latencyP99Ms.toFixed(1),
     row.clientCores.toFixed(2),

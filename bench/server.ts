@@ -11,6 +11,9 @@ const stopMsMax = 15_000;
 /** Between two tries to reach a starting server; the start times are this exact. */
 const pollMs = 5;
 
+/** What a bench wants of any server whatever its defaults: no limit on requests, no pause before it ends. */
+const benchEnvironment = { HOST: '127.0.0.1', ENABLE_RATE_LIMIT: 'false', DRAIN_DELAY: '0' };
+
 export type Exchange = { readonly status: number; readonly body: string };
 
 export class ChildServer {
@@ -31,11 +34,15 @@ export class ChildServer {
   }
 
   /** Starts `file` with `PORT` and `environment` set; its output goes to `logFile`, which costs the bench nothing. */
-  static async start(file: string, environment: Readonly<Record<string, string>>, logFile: string): Promise<ChildServer> {
+  static async start(
+    file: string,
+    environment: Readonly<Record<string, string>>,
+    logFile: string,
+  ): Promise<ChildServer> {
     const port = await freePort();
     mkdirSync(path.dirname(logFile), { recursive: true });
     const log = openSync(logFile, 'w');
-    const env = { ...process.env, HOST: '127.0.0.1', ENABLE_RATE_LIMIT: 'false', ...environment, PORT: String(port) };
+    const env = { ...process.env, ...benchEnvironment, ...environment, PORT: String(port) };
     const child = spawn(process.execPath, [file], { env, stdio: ['ignore', log, log] });
     closeSync(log);
     return new ChildServer(child, port, logFile);

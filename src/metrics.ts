@@ -14,6 +14,8 @@ export type ModelGauges = {
   readonly queuedTokens: number;
   readonly oldestWaitMs: number;
   readonly runningBatches: number;
+  /** Padded tokens in one run at most, as measured; 0 until the model is loaded. */
+  readonly runTokensMax: number;
 };
 
 export class Metrics {
@@ -56,6 +58,7 @@ export class Metrics {
     model('queue_tokens', 'Estimated tokens that wait.', (gauges) => gauges.queuedTokens);
     model('queue_age_seconds', 'Wait so far of the input whose turn is next.', (gauges) => gauges.oldestWaitMs / 1000);
     model('batches_running', 'Batches in the workers.', (gauges) => gauges.runningBatches);
+    model('run_tokens_max', 'Padded tokens in one session run at most: what was measured to be fastest.', (gauges) => gauges.runTokensMax);
     model('model_ready', '1 when the model answers.', (gauges) => (gauges.state === 'ready' ? 1 : 0));
     const inFlight = this.#gauge('requests_in_flight', 'Requests not yet answered.', [], () => {
       inFlight.set(sources.requestsInFlight());

@@ -115,6 +115,7 @@ export async function perform(
     // The client left while it ran; encoding for nobody would cost as much as for somebody.
     if (call.cancelled) throw new ServerError('CANCELLED');
     reply = call.operation.encode(output, call, input);
+    if (typeof reply.body !== 'string' && !(reply.body instanceof Uint8Array)) throw new TypeError('The reply has no body.');
   } catch (thrown) {
     return refuse(call, thrown, observer);
   } finally {

@@ -142,7 +142,7 @@ function openModel(manifest: EmbeddingManifest, config: Config, metrics: Metrics
   });
   const model = new Model(manifest, opening, modelMetrics, config.queueTokensMax);
   void opening.then(
-    ({ description, runCost }) => {
+    ({ description }) => {
       if (description.fallback !== undefined) log.warn({ model: manifest.name, reason: description.fallback }, 'running on the CPU');
       log.info(
         {
@@ -151,7 +151,6 @@ function openModel(manifest: EmbeddingManifest, config: Config, metrics: Metrics
           device: description.provider,
           precision: manifest.precision,
           workers: options.workers,
-          run_tokens: runCost.tokensMax,
           load_ms: Math.round(description.loadMs),
         },
         'model ready',

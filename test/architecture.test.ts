@@ -15,7 +15,7 @@ const layers: readonly (readonly string[])[] = [
   ['engine'],
   ['surface'],
   ['transport'],
-  ['server', 'cli', 'log', 'main'],
+  ['server', 'cli', 'log', 'version', 'main'],
 ];
 
 /** Beyond the layers: who may import what across a thread or beside the line. */

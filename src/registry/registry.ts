@@ -61,6 +61,7 @@ export class Model {
       queuedTokens: batcher?.queuedTokens ?? 0,
       oldestWaitMs: batcher?.oldestWaitMs ?? 0,
       runningBatches: batcher?.runningBatches ?? 0,
+      runTokensMax: this.#ready?.backend.runCost.tokensMax ?? 0,
     };
   }
 

@@ -15,8 +15,8 @@ import { writeRateHeaders } from './rate-limit.ts';
 export type Traffic = {
   inFlight: number;
   draining: boolean;
-  /** When a request last came or was answered. */
-  activeMs: number;
+  /** How many requests there have been. */
+  begun: number;
 };
 
 /** Above this an answer is sent as the client takes it, so slow readers hold our copy and no second one. */
@@ -51,7 +51,7 @@ export class Exchange {
     this.#observer = observer;
     this.#cors = cors;
     traffic.inFlight += 1;
-    traffic.activeMs = performance.now();
+    traffic.begun += 1;
   }
 
   begin(call: Call): void {
@@ -122,7 +122,7 @@ export class Exchange {
       if (reply.contentType !== '') writeChecked(this.#response, 'content-type', reply.contentType);
       this.#writeCommonHeaders();
       if (reply.headers !== undefined) {
-        for (const [name, value] of Object.entries(reply.headers)) writeChecked(this.#response, name, value);
+        for (const name in reply.headers) writeChecked(this.#response, name, reply.headers[name]!);
       }
       if (error?.retryAfterMs !== undefined) {
         this.#response.writeHeader('retry-after', retryAfterSeconds(error.retryAfterMs));
@@ -207,7 +207,6 @@ export class Exchange {
   #close(): void {
     this.#isOpen = false;
     this.#traffic.inFlight -= 1;
-    this.#traffic.activeMs = performance.now();
   }
 }
 

@@ -37,9 +37,9 @@ const noBytes = new Uint8Array(0);
 const uwsMethods = { GET: 'get', POST: 'post', PUT: 'put', DELETE: 'del' } as const;
 type UwsMethod = 'get' | 'post' | 'put' | 'del' | 'head' | 'options' | 'any';
 
-/** Without a request for this long, what is still connected while draining is idle. */
-const drainQuietMs = 250;
 const drainPollMs = 10;
+/** After so many looks without a request in between, what is still connected while draining is idle. */
+const drainQuietLooks = 50;
 
 /**
  * Registers every operation on `app` and listens. Other transports on the same app, WebSocket, register before.
@@ -59,7 +59,7 @@ export class HttpServer {
   readonly #refusals: Refusals;
   readonly #cors: Cors;
   readonly #budget: ByteBudget;
-  readonly #traffic: Traffic = { inFlight: 0, draining: false, activeMs: 0 };
+  readonly #traffic: Traffic = { inFlight: 0, draining: false, begun: 0 };
   #connections = 0;
   #listener: Listener | undefined;
   #isClosed = false;
@@ -72,9 +72,11 @@ export class HttpServer {
     this.#budget = new ByteBudget(options.bodyBytesInFlightMax ?? bodyBytesInFlightMax);
     app.filter((_response, change) => { this.#connections += change; });
     for (const route of routesOf(operations)) this.#registerRoute(route);
-    this.#register('any', '/*', (exchange, head) => {
+    const refuse = (exchange: Exchange, head: RequestHead): void => {
       this.#begin(exchange, head, this.#refusals.notFound(head.url), {});
-    });
+    };
+    this.#register('any', '/*', refuse);
+    this.#register('head', '/*', refuse);
   }
 
   async listen(uws: Uws, { host, port }: { host: string; port: number }): Promise<void> {
@@ -101,13 +103,20 @@ export class HttpServer {
   async drain(): Promise<void> {
     if (!this.#traffic.draining) {
       this.#traffic.draining = true;
-      this.#traffic.activeMs = performance.now();
       // The kernel resets connections it holds for us when a listen socket closes. The poll phase accepts all of
       // them, so right after it there is at most one that has come since.
       await afterPoll();
       this.#closeListener();
     }
-    while (!this.#isClosed && !this.#isQuiet()) await sleep(drainPollMs);
+    // Looks, not time: a process that was held up for a second has not yet read what came in that second.
+    let quietLooks = 0;
+    let begun = this.#traffic.begun;
+    while (!this.#isClosed && (this.#traffic.inFlight > 0 || (this.#connections > 0 && quietLooks < drainQuietLooks))) {
+      await sleep(drainPollMs);
+      const isQuiet = this.#traffic.inFlight === 0 && this.#traffic.begun === begun;
+      quietLooks = isQuiet ? quietLooks + 1 : 0;
+      begun = this.#traffic.begun;
+    }
   }
 
   /** Ends every connection, idle or not; what is in flight is cancelled. */
@@ -123,35 +132,30 @@ export class HttpServer {
     this.#listener = undefined;
   }
 
-  #isQuiet(): boolean {
-    if (this.#traffic.inFlight > 0) return false;
-    return this.#connections === 0 || performance.now() - this.#traffic.activeMs >= drainQuietMs;
-  }
-
   #registerRoute(route: Route): void {
+    const { path, allow } = route;
+    const refuse = (exchange: Exchange, head: RequestHead): void => {
+      exchange.allow = allow;
+      this.#begin(exchange, head, this.#refusals.notAllowed(head.url), {});
+    };
+    let answerHead = refuse;
     for (const operation of route.operations) {
       const begin = (exchange: Exchange, head: RequestHead): void => {
         this.#begin(exchange, head, operation, route.match(head.url));
       };
-      this.#register(uwsMethods[operation.method], route.path, begin);
-      if (operation.method !== 'GET') continue;
-      this.#register('head', route.path, (exchange, head) => {
-        exchange.headOnly = true;
-        begin(exchange, head);
-      });
+      this.#register(uwsMethods[operation.method], path, begin);
+      if (operation.method === 'GET') answerHead = begin;
     }
-    const { allow } = route;
     const describe = optionsOf(allow, this.#cors);
-    this.#register('options', route.path, (exchange, head) => this.#begin(exchange, head, describe, {}));
-    this.#register('any', route.path, (exchange, head) => {
-      exchange.allow = allow;
-      this.#begin(exchange, head, this.#refusals.notAllowed(head.url), {});
-    });
+    this.#register('options', path, (exchange, head) => this.#begin(exchange, head, describe, {}));
+    this.#register('head', path, answerHead);
+    this.#register('any', path, refuse);
   }
 
   #register(method: UwsMethod, path: string, begin: (exchange: Exchange, head: RequestHead) => void): void {
     this.#app[method](path, (response, request) => {
       const exchange = new Exchange(response, this.#traffic, this.#options.observer, this.#cors);
+      exchange.headOnly = method === 'head';
       try {
         begin(exchange, new RequestHead(request));
       } catch (thrown) {

@@ -131,7 +131,8 @@ export function tinyModel(
 }
 
 export function settingsFor(model: EmbeddingManifest): WorkerSettings {
-  return { model, intraOpThreads: 1, spinning: false, arena: true, devices: ['cpu'] };
+  const workerCounter = new SharedArrayBuffer(4);
+  return { model, intraOpThreads: 1, spinning: false, arena: true, devices: ['cpu'], workerCounter };
 }
 
 export const plain: EmbedOptions = { prompt: '', truncation: 'right', dimension: 0, normalize: undefined };

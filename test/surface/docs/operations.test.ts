@@ -23,7 +23,7 @@ async function get(path: string, rest?: string): Promise<Reply> {
   assert.ok(operation);
   const parameters: Record<string, string> = rest === undefined ? {} : { '*': rest };
   const call = new Call({ requestId: 'x', operation, timeoutMs: 10_000, parameters });
-  return perform(operation, new Uint8Array(), call, { ended: () => undefined });
+  return (await perform(operation, new Uint8Array(), call, { ended: () => undefined })).reply;
 }
 
 test('the description is made once, at its first use', async () => {
