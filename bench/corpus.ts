@@ -53,7 +53,8 @@ function randomFrom(seed: number): () => number {
   };
 }
 
-const openings: readonly string[] = 'Ticket Order Report Question Message Review Note Article Invoice Chapter'.split(' ');
+const openings: readonly string[] =
+  'Ticket Order Report Question Message Review Note Article Invoice Chapter'.split(' ');
 
 const glueWords: readonly string[] = (
   'the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which ' +

@@ -20,7 +20,6 @@ const requestStockFactor = 1.3;
 
 type Round = {
   readonly limit: WatchedRate;
-  readonly batched: WatchedRate | undefined;
   /** In the order of `loadShapes`. */
   readonly loads: readonly LoadMeasure[];
 };
@@ -48,14 +47,16 @@ export async function benchModel(
       const search = (choices: readonly number[]) =>
         searchLimit(pools, profile, choices, options.searchSeconds, tools.patience);
       const plan = await search(model.batchable ? options.runTokens : [0]);
-      const batchedPlan = model.batchable ? undefined : await search(options.runTokens);
+      const batched = model.batchable ? undefined : await search(options.runTokens);
+      const batchedTextsPerSecond = batched && (await limitRate(batched, options.seconds, tools)).textsPerSecond;
       const rounds: Round[] = [];
       for (let i = 0; i < options.rounds; i++) {
         tools.progress(`${model.name} ${profile}: round ${i + 1} of ${options.rounds}`);
         const order = i % 2 === 0 ? 'limit first' : 'limit last';
-        rounds.push(await measureRound({ plan, batchedPlan, target, profile, seconds: options.seconds, order }, tools));
+        rounds.push(await measureRound({ plan, target, profile, seconds: options.seconds, order }, tools));
       }
-      rows.push(...loadShapes.map((load, l) => makeRow(model, profile, plan, rounds, load, l)));
+      const about = { model: model.name, profile, batchedTextsPerSecond };
+      rows.push(...loadShapes.map((load, l) => ({ ...about, load, ...makeRow(plan, rounds, l) })));
     }
     for (const pool of pools) await pool.close();
     const facts = { model: model.name, firstAnswerMs, residentBytes: residentBytes(target.server.pid) };
@@ -96,7 +97,6 @@ async function startServer(
 
 type RoundPlan = {
   readonly plan: LimitPlan;
-  readonly batchedPlan: LimitPlan | undefined;
   readonly target: LoadTarget;
   readonly profile: Profile;
   readonly seconds: number;
@@ -106,12 +106,7 @@ type RoundPlan = {
 
 /** The limit and each load once. */
 async function measureRound(round: RoundPlan, tools: BenchTools): Promise<Round> {
-  const { plan, batchedPlan, seconds } = round;
-  const rateOf = ({ pool, runs }: LimitPlan) => tools.patience.quietestRate(() => pool.measure(runs, seconds));
-  const measureLimits = async () => ({
-    limit: await rateOf(plan),
-    batched: batchedPlan && (await rateOf(batchedPlan)),
-  });
+  const { plan, seconds } = round;
   const measureLoads = async (shapes: readonly LoadShape[]) => {
     const loads: LoadMeasure[] = [];
     for (const shape of shapes) {
@@ -121,19 +116,22 @@ async function measureRound(round: RoundPlan, tools: BenchTools): Promise<Round>
     }
     return loads;
   };
-  if (round.order === 'limit first') return { ...(await measureLimits()), loads: await measureLoads(loadShapes) };
-  const loads = await measureLoads([...loadShapes].reverse());
-  return { ...(await measureLimits()), loads: loads.reverse() };
+  if (round.order === 'limit first') {
+    const limit = await limitRate(plan, seconds, tools);
+    return { limit, loads: await measureLoads(loadShapes) };
+  }
+  const loads = (await measureLoads([...loadShapes].reverse())).reverse();
+  return { limit: await limitRate(plan, seconds, tools), loads };
 }
 
-function makeRow(
-  model: BenchModel,
-  profile: Profile,
-  plan: LimitPlan,
-  rounds: readonly Round[],
-  load: LoadShape,
-  l: number,
-): Row {
+function limitRate(plan: LimitPlan, seconds: number, tools: BenchTools): Promise<WatchedRate> {
+  return tools.patience.quietestRate(() => plan.pool.measure(plan.runs, seconds));
+}
+
+type Measured = Omit<Row, 'model' | 'profile' | 'load' | 'batchedTextsPerSecond'>;
+
+/** What the rounds say about load shape number `l`. */
+function makeRow(plan: LimitPlan, rounds: readonly Round[], l: number): Measured {
   const measures = rounds.map((round) => round.loads[l]!);
   const latency = createHistogram();
   for (const measure of measures) latency.add(measure.latencyMicros);
@@ -143,13 +141,9 @@ function makeRow(
     return served.textsPerSecond / served.serverCores / (limit.textsPerSecond / limit.cores);
   });
   return {
-    model: model.name,
-    profile,
-    load,
     limitTextsPerSecond: median(rounds.map((round) => round.limit.textsPerSecond)),
     limitThreads: threadsName(plan.pool.threads),
     limitRunTokens: plan.runTokens,
-    batchedTextsPerSecond: model.batchable ? undefined : median(rounds.map((round) => round.batched!.textsPerSecond)),
     serverTextsPerSecond: median(measures.map((measure) => measure.textsPerSecond)),
     ratio: median(ratios),
     ratios,

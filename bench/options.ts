@@ -53,7 +53,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     return {
       models: chosen(modelNames, values.only, '--only'),
       profiles: chosen(profiles, values.profile, '--profile'),
-      seconds: positive(values.seconds, values.quick ? 1 : 2.5, '--seconds'),
+      seconds: positive(values.seconds, values.quick ? 1 : 2, '--seconds'),
       searchSeconds: values.quick ? 0.2 : 0.5,
       runTokens: values.quick ? [128, 256] : [96, 128, 160, 192, 256],
       rounds: positive(values.rounds, values.quick ? 1 : 3, '--rounds'),

@@ -21,7 +21,7 @@ export type Row = {
   /** Median of the rounds' own ratios server / limit, each of two measurements seconds apart. */
   readonly ratio: number;
   readonly ratios: readonly number[];
-  /** As `ratio`, of texts a second of CPU time, so that others on the machine hardly matter. Not finite without /proc. */
+  /** As `ratio`, of texts a second of CPU time: others on the machine hardly matter. Not finite without /proc. */
   readonly cpuRatio: number;
   readonly latencyP50Ms: number;
   readonly latencyP99Ms: number;

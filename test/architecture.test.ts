@@ -98,7 +98,7 @@ test(`no file is longer than ${linesMax} lines`, () => {
 });
 
 test('every path that ARCHITECTURE.md names exists', () => {
-  const named = [...read('src/ARCHITECTURE.md').matchAll(/(?:^|[`\s])((?:[a-z-]+\/)+[a-z-]*(?:\.ts)?|[a-z-]+\.ts)(?=[`\s;,.)])/gm)];
+  const named = [...read('src/ARCHITECTURE.md').matchAll(/(?:^|[`\s])((?:[a-z-]+\/)+(?:[a-z.-]*\.ts|[a-z-]*)|[a-z-]+\.ts)(?=[`\s;,.)])/gm)];
   assert.ok(named.length > 20);
   for (const [, path] of named) {
     const found = [path!, join('src', path!)].some((candidate) => {

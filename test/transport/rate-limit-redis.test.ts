@@ -1,0 +1,96 @@
+// Requests a minute, counted in a real Redis that is then killed.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { createServer } from 'node:net';
+import type { TestContext } from 'node:test';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { RateLimiter } from '../../src/transport/rate-limit.ts';
+import { echo, serve, until } from './support.ts';
+
+const hasRedis = ((): boolean => {
+  try {
+    execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+})();
+// On a developer's machine Redis is optional; where it is promised, its absence must not look like success.
+const skip = hasRedis || process.env.CI === 'true' ? false : 'redis-server is not on PATH';
+
+test('Two servers count in one Redis', { skip }, async (t) => {
+  const { client: one } = await startRedis(t);
+  const other = one.duplicate();
+  t.after(() => other.disconnect());
+  await until(() => other.status === 'ready', 'the second client is connected');
+  const limiters = [one, other].map((redis) => new RateLimiter({ requestsPerMinute: 3, trustedProxies: 0, redis }));
+  const verdicts = [];
+  for (let count = 0; count < 5; count += 1) verdicts.push(await limiters[count % 2]!.check('1.1.1.1'));
+  assert.deepEqual(verdicts.map(({ allowed, remaining }) => [allowed, remaining]), [[true, 2], [true, 1], [true, 0], [false, 0], [false, 0]]);
+  for (const { resetMs } of verdicts) assert.ok(resetMs > 50_000 && resetMs <= 60_000, `${resetMs} ms`);
+});
+
+test('When Redis is killed, memory counts on and no request fails', { skip }, async (t) => {
+  const { client, process: redis } = await startRedis(t);
+  const { url } = await serve(t, [echo], { rateLimiter: new RateLimiter({ requestsPerMinute: 1000, trustedProxies: 0, redis: client }) });
+  const statuses = new Map<number, number>();
+  let isStopped = false;
+  const workers = Array.from({ length: 4 }, async () => {
+    while (!isStopped) {
+      const { status } = await fetch(`${url}/echo`, { method: 'POST', body: 'x' });
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      await sleep(2);
+    }
+  });
+  await sleep(200);
+  redis.kill('SIGKILL');
+  await until(() => client.status !== 'ready', 'the client has noticed');
+  await sleep(200);
+  isStopped = true;
+  await Promise.all(workers);
+  assert.deepEqual([...statuses.keys()], [200]);
+  const { headers } = await fetch(`${url}/echo`, { method: 'POST', body: 'x' });
+  assert.ok(Number(headers.get('x-ratelimit-remaining-requests')) < 1000);
+});
+
+test('When Redis hangs, a request waits no longer than the client says', { skip }, async (t) => {
+  const { client, process: redis } = await startRedis(t);
+  const limiter = new RateLimiter({ requestsPerMinute: 2, trustedProxies: 0, redis: client });
+  assert.equal((await limiter.check('1.1.1.1')).allowed, true);
+  redis.kill('SIGSTOP');
+  t.after(() => redis.kill('SIGCONT'));
+  const startMs = performance.now();
+  const verdicts = await Promise.all(['1.1.1.1', '1.1.1.1', '1.1.1.1'].map((key) => limiter.check(key)));
+  assert.ok(performance.now() - startMs < 1000);
+  assert.deepEqual(verdicts.map(({ allowed }) => allowed), [true, true, false], 'memory starts anew and then holds the limit');
+});
+
+/** A Redis of its own on a free port, with a client that fails fast, as the server configures it. */
+async function startRedis(t: TestContext): Promise<{ client: Redis; process: ChildProcess }> {
+  const port = await freePort();
+  const server = spawn('redis-server', ['--port', String(port), '--save', '', '--appendonly', 'no'], { stdio: 'ignore' });
+  server.on('error', (error) => { throw error; });
+  const client = new Redis({
+    host: '127.0.0.1', port, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 100,
+    retryStrategy: () => 50,
+  });
+  // Not listening yet, and later killed: both are what the tests are about.
+  client.on('error', () => undefined);
+  t.after(() => {
+    client.disconnect();
+    server.kill('SIGKILL');
+  });
+  await until(() => client.status === 'ready', 'Redis is up');
+  return { client, process: server };
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => probe.once('listening', resolve));
+  const { port } = probe.address() as { port: number };
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
