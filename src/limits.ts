@@ -16,6 +16,8 @@ export const selectionWindowInputs = 512;
 /** Bounds of what a full queue tells a client to wait. */
 export const retryAfterMsMin = 1000;
 export const retryAfterMsMax = 60_000;
+/** How long a failed load is answered from memory before it is tried again. */
+export const loadRetryMs = 5000;
 /** Bodies of all requests together; above it new bodies are refused, so a burst cannot exhaust memory. */
 export const bodyBytesInFlightMax = 512 * 1024 * 1024;
 /** Of a refused body, how much beyond the maximum is read and thrown away so that the client sees the answer. */

@@ -148,18 +148,18 @@ export class Exchange {
   #writeBody({ status, body }: Reply): void {
     const response = this.#response;
     const closes = this.hangUp === 'now' || this.#traffic.draining;
-    if (this.hangUp === 'ask' && !closes) response.writeHeader('connection', 'close');
-    if (this.headOnly) {
-      response.endWithoutBody(Buffer.byteLength(body), closes);
-    } else if (status === 204) {
-      response.endWithoutBody(undefined, closes);
-    } else if (body.length < streamedBytesMin) {
-      response.end(body, closes);
+    const hasBody = !this.headOnly && status !== 204;
+    const isStreamed = hasBody && body.length >= streamedBytesMin;
+    // Only `end` can close the connection, so elsewhere the client is asked to.
+    const ends = this.hangUp === 'now' || (hasBody && !isStreamed);
+    if (this.hangUp === 'ask' || (closes && !ends)) response.writeHeader('connection', 'close');
+    if (isStreamed) return this.#stream(typeof body === 'string' ? Buffer.from(body) : body);
+    if (ends) {
+      response.end(hasBody ? body : '', closes);
     } else {
-      // tryEnd cannot close the connection, so the client is asked to.
-      if (closes) response.writeHeader('connection', 'close');
-      this.#stream(typeof body === 'string' ? Buffer.from(body) : body);
-      return;
+      // Given a length, endWithoutBody leaves the response open in the eyes of uWebSockets.js.
+      if (this.headOnly) response.writeHeader('content-length', String(Buffer.byteLength(body)));
+      response.endWithoutBody();
     }
     this.#close();
   }

@@ -86,6 +86,19 @@ test('HEAD has the headers of GET and no body', async (t) => {
   assert.doesNotMatch(raw, /\{/, 'a body would be taken for the next answer');
 });
 
+test('Answers without a body leave the connection usable', async (t) => {
+  const { server } = await serve(t, all);
+  const client = new RawClient(t, server.port);
+  for (const method of ['HEAD', 'OPTIONS', 'HEAD', 'GET']) {
+    client.received = '';
+    client.send(request(`${method} /v1/models`));
+    const received = await client.waitFor(method === 'GET' ? '"b"]' : '\r\n\r\n');
+    assert.match(received, /^HTTP\/1.1 20[04]/);
+    assert.equal([...received.matchAll(/content-length/gi)].length, method === 'OPTIONS' ? 0 : 1);
+  }
+  assert.equal(server.inFlight, 0);
+});
+
 test('OPTIONS says which methods there are', async (t) => {
   const { url } = await serve(t, all);
   const answered = await fetch(`${url}/v1/models`, { method: 'OPTIONS' });

@@ -1,0 +1,169 @@
+// One model's life: absent, loading, ready, draining, failed; and the leases of those who use it.
+//
+//   absent --lease--> loading --ok--> ready --unload--> draining --no lease left--> absent
+//                        \--error--> failed --lease, after a pause--> loading
+//   ready --reload--> ready (the old one serves until the new one answers; an error leaves it as it is)
+//
+// Invariants: at most one load at a time; what is leased is never closed.
+import { ServerError, toServerError } from '../errors.ts';
+import { loadRetryMs } from '../limits.ts';
+
+/** What a slot holds once loaded. */
+export type Loaded = {
+  /** Called once, when nobody has a lease. Never rejects for a reason that a user could mend. */
+  close(): Promise<void>;
+};
+
+export type SlotState = 'absent' | 'loading' | 'ready' | 'draining' | 'failed';
+
+/** The right to use what is loaded; released exactly once, in a `finally`. */
+export type Lease<Model extends Loaded> = { readonly model: Model; release(): void };
+
+type Held<Model> = { readonly model: Model; leases: number; retired: boolean; whenIdle: (() => void)[] };
+
+export class Slot<Model extends Loaded> {
+  readonly #open: () => Promise<Model>;
+  readonly #onIdle: () => void;
+  #held: Held<Model> | undefined;
+  #loading: Promise<Held<Model>> | undefined;
+  #draining: Promise<void> | undefined;
+  #failure: { error: ServerError; atMs: number } | undefined;
+  #usedMs = performance.now();
+  #uses = 0;
+
+  /**
+   * @param open loads the model; rejects with what the next requests are told
+   * @param onIdle told when the last lease ends: the time to make room for others
+   */
+  constructor(open: () => Promise<Model>, onIdle: () => void = () => {}) {
+    this.#open = open;
+    this.#onIdle = onIdle;
+  }
+
+  get state(): SlotState {
+    if (this.#held !== undefined) return 'ready';
+    if (this.#loading !== undefined) return 'loading';
+    if (this.#draining !== undefined) return 'draining';
+    return this.#failure === undefined ? 'absent' : 'failed';
+  }
+
+  /** What is loaded, to look at without a lease; undefined unless ready. */
+  get model(): Model | undefined {
+    return this.#held?.model;
+  }
+
+  get leases(): number {
+    return this.#held?.leases ?? 0;
+  }
+
+  /** How often it was leased since the start. */
+  get uses(): number {
+    return this.#uses;
+  }
+
+  /** Since the last lease began or ended; 0 while there is one. */
+  get idleMs(): number {
+    return this.leases > 0 ? 0 : performance.now() - this.#usedMs;
+  }
+
+  /** Why the last load failed. */
+  get failure(): ServerError | undefined {
+    return this.#failure?.error;
+  }
+
+  /** Loads if need be. After a failed load the same error is answered for a while, so that a broken model costs no CPU. */
+  async lease(): Promise<Lease<Model>> {
+    const held = this.#held ?? (await this.#load());
+    // While this call waited for the load, the model may have been retired again.
+    if (held.retired) return this.lease();
+    held.leases += 1;
+    this.#uses += 1;
+    this.#usedMs = performance.now();
+    let released = false;
+    return {
+      model: held.model,
+      release: () => {
+        if (released) return;
+        released = true;
+        this.#release(held);
+      },
+    };
+  }
+
+  /** Waits for leases, then frees it. Resolves when it is gone; loading is let finish first. */
+  async unload(): Promise<void> {
+    await this.#loading?.catch(() => {});
+    const held = this.#held;
+    if (held === undefined) return this.#draining;
+    this.#held = undefined;
+    this.#draining = this.#retire(held).finally(() => (this.#draining = undefined));
+    return this.#draining;
+  }
+
+  /** Opens it anew beside the old one and then changes over; rejects and changes nothing when that fails. */
+  async reload(): Promise<void> {
+    await this.#loading?.catch(() => {});
+    const old = this.#held;
+    if (old === undefined) return void (await this.#load(true));
+    const model = await this.#open().catch((error: unknown) => {
+      throw toServerError(error);
+    });
+    if (this.#held !== old) return model.close();
+    this.#held = newHeld(model);
+    await this.#retire(old);
+  }
+
+  async #load(again = false): Promise<Held<Model>> {
+    if (this.#loading !== undefined) return this.#loading;
+    const { failure } = this.#recentFailure(again);
+    if (failure !== undefined) throw failure;
+    const loading = this.#loadNow();
+    this.#loading = loading;
+    try {
+      return await loading;
+    } finally {
+      this.#loading = undefined;
+    }
+  }
+
+  async #loadNow(): Promise<Held<Model>> {
+    try {
+      // Two copies of a model may not fit into memory.
+      if (this.#draining !== undefined) await this.#draining;
+      this.#held = newHeld(await this.#open());
+      this.#failure = undefined;
+      this.#usedMs = performance.now();
+      return this.#held;
+    } catch (thrown) {
+      const error = toServerError(thrown);
+      this.#failure = { error, atMs: performance.now() };
+      throw error;
+    }
+  }
+
+  #recentFailure(again: boolean): { failure: ServerError | undefined } {
+    if (again || this.#failure === undefined) return { failure: undefined };
+    const waitMs = this.#failure.atMs + loadRetryMs - performance.now();
+    if (waitMs <= 0) return { failure: undefined };
+    const { error } = this.#failure;
+    return { failure: new ServerError(error.code, error.message, { retryAfterMs: waitMs, cause: error }) };
+  }
+
+  #release(held: Held<Model>): void {
+    held.leases -= 1;
+    this.#usedMs = performance.now();
+    if (held.leases > 0) return;
+    for (const resolve of held.whenIdle.splice(0)) resolve();
+    if (!held.retired) this.#onIdle();
+  }
+
+  async #retire(held: Held<Model>): Promise<void> {
+    held.retired = true;
+    if (held.leases > 0) await new Promise<void>((resolve) => held.whenIdle.push(resolve));
+    await held.model.close();
+  }
+}
+
+function newHeld<Model>(model: Model): Held<Model> {
+  return { model, leases: 0, retired: false, whenIdle: [] };
+}
