@@ -10,7 +10,9 @@ import { requestLog, type Log } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { AnyOperation, CallObserver } from './operation.ts';
 import { readManifest } from './registry/manifest.ts';
-import { Model, Registry } from './registry/registry.ts';
+import { EmbeddingModel } from './registry/embedding-model.ts';
+import { ModelCache } from './registry/model-cache.ts';
+import { Registry, type ModelEntry } from './registry/registry.ts';
 import { DetailError, detailError } from './surface/detail-errors.ts';
 import { docsOperations } from './surface/docs/operations.ts';
 import { chooseByField } from './surface/embed-choice.ts';
@@ -52,7 +54,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const version = packageVersion();
   const metrics = new Metrics(version);
   const manifest = readModel(config);
-  const registry = new Registry(config.allowedModels);
+  const registry = new Registry(modelCache(config, log), config.allowedModels);
   const engine = new EmbedEngine(registry, config.allowDimensions);
   let accepting = true;
 
@@ -82,16 +84,17 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   });
   log.info({ host: config.host, port: http.port }, 'listening');
 
-  const model = openModel(manifest, config, metrics, log);
-  registry.add(model, aliasesOf(manifest.name));
+  const model = registry.add(embeddingEntry(manifest, config, metrics, log));
+  const started = model.slot.lease().then((lease) => lease.release());
+  started.catch((error: unknown) => log.error({ model: manifest.name, err: error }, 'the model could not be loaded'));
   metrics.watch({
     requestsInFlight: () => http.inFlight,
-    models: () => registry.list().map((each) => [each.manifest.name, each.gauges]),
+    models: () => registry.list().map((each) => [each.name, each.gauges]),
   });
 
   return {
     port: http.port,
-    ready: async () => void (await model.ready()),
+    ready: () => started,
     close: async () => {
       accepting = false;
       await new Promise((resolve) => setTimeout(resolve, config.drainDelayMs));
@@ -125,9 +128,43 @@ function aliasesOf(name: string): string[] {
   return short === name ? [] : [short];
 }
 
-function openModel(manifest: EmbeddingManifest, config: Config, metrics: Metrics, log: Log): Model {
+function modelCache(config: Config, log: Log): ModelCache {
+  const { modelsMax, modelIdleMsMax, cleanupIntervalMs } = config;
+  return new ModelCache({ modelsMax, idleMsMax: modelIdleMsMax, cleanupIntervalMs }, ({ name, reason }) => {
+    log.info({ model: name, reason }, 'model leaves');
+  });
+}
+
+/** The first model is pinned: somebody who starts a server for one model wants it to answer at once. */
+function embeddingEntry(manifest: EmbeddingManifest, config: Config, metrics: Metrics, log: Log): ModelEntry {
+  const { name } = manifest;
+  const modelMetrics = metrics.model(name);
+  const options = onnxOptions(config);
+  return {
+    name,
+    aliases: aliasesOf(name),
+    pinned: true,
+    metrics: modelMetrics,
+    open: async () => {
+      const backend = await openOnnxBackend(manifest, options, (error) => {
+        modelMetrics.workerCrashed();
+        log.error({ model: name, err: error }, 'a worker died; another one takes its place');
+      });
+      const { dimension, provider, fallback, loadMs } = backend.description;
+      if (fallback !== undefined) {
+        modelMetrics.deviceFellBack();
+        log.warn({ model: name, reason: fallback }, 'running on the CPU');
+      }
+      const facts = { dimension, device: provider, precision: manifest.precision, workers: options.workers, load_ms: Math.round(loadMs) };
+      log.info({ model: name, ...facts }, 'model ready');
+      return new EmbeddingModel(manifest, backend, config.queueTokensMax, modelMetrics);
+    },
+  };
+}
+
+function onnxOptions(config: Config): OnnxOptions {
   const cores = coresAvailable();
-  const options: OnnxOptions = {
+  return {
     workers: config.workers === 'auto' ? cores : config.workers,
     intraOpThreads: config.intraOpThreads === 'auto' ? cores : config.intraOpThreads,
     intraOpSpinning: config.intraOpSpinning,
@@ -135,30 +172,6 @@ function openModel(manifest: EmbeddingManifest, config: Config, metrics: Metrics
     devices: chooseDevices(config.device),
     runTokensMax: config.runTokensMax,
   };
-  const modelMetrics = metrics.model(manifest.name);
-  const opening = openOnnxBackend(manifest, options, (error) => {
-    modelMetrics.workerCrashed();
-    log.error({ model: manifest.name, err: error }, 'a worker died; another one takes its place');
-  });
-  const model = new Model(manifest, opening, modelMetrics, config.queueTokensMax);
-  void opening.then(
-    ({ description }) => {
-      if (description.fallback !== undefined) log.warn({ model: manifest.name, reason: description.fallback }, 'running on the CPU');
-      log.info(
-        {
-          model: manifest.name,
-          dimension: description.dimension,
-          device: description.provider,
-          precision: manifest.precision,
-          workers: options.workers,
-          load_ms: Math.round(description.loadMs),
-        },
-        'model ready',
-      );
-    },
-    (error: unknown) => log.error({ model: manifest.name, err: error }, 'the model could not be loaded'),
-  );
-  return model;
 }
 
 function observers(metrics: Metrics, requests: CallObserver): CallObserver {

@@ -75,6 +75,19 @@ export const configSchema = Type.Object({
   contextTokensMax: Type.Optional(Type.Integer({ minimum: 8, maximum: inputTokenIdsMax, ...row({
     group: 'Model', flag: 'max-context-length', env: ['MAX_CONTEXT_LENGTH', 'EMB_PROVIDER_MAX_CONTEXT_LENGTH'],
     help: 'Longest input in tokens. Unset: what the model folder says.' }) })),
+  modelsMax: upTo(10_000, 5, {
+    group: 'Model', flag: 'max-cached-models', env: ['MAX_CACHED_MODELS'],
+    help: 'Models loaded at once; the least recently used idle one makes room for another.' }),
+  modelIdleMsMax: Type.Integer({ minimum: 0, maximum: timerMsMax, default: 3_600_000, ...row({
+    group: 'Model', flag: 'model-cache-ttl', env: ['MODEL_CACHE_TTL'], unit: 'seconds',
+    help: 'A model that nobody used for this long is unloaded, and loaded again on demand; 0 keeps it.' }) }),
+  cleanupIntervalMs: Type.Integer({ minimum: 100, maximum: timerMsMax, default: 60_000, ...row({
+    group: 'Model', flag: 'cleanup-interval', env: ['CLEANUP_INTERVAL'], unit: 'seconds',
+    help: 'How often idle models are looked for.' }) }),
+  pinnedModels: Type.Array(Type.String({ minLength: 1 }), { maxItems: 1000, default: [], ...row({
+    group: 'Model', flag: 'pinned-models', env: ['PINNED_MODELS'],
+    allowed: 'a comma list or a JSON list of model names',
+    help: 'Models that stay loaded, besides the first one.' }) }),
   allowDimensions: yesNo(false, {
     group: 'Model', flag: 'allow-dimensions', env: ['ALLOW_DIMENSIONS'],
     help: 'Cut vectors to any `dimensions` a client asks for, though the model was not trained for it.' }),

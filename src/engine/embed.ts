@@ -3,7 +3,8 @@ import type { EmbedInput, EmbedOptions } from '../backend/protocol.ts';
 import type { Embedded } from '../batch/job.ts';
 import { ServerError } from '../errors.ts';
 import type { Call } from '../operation.ts';
-import type { ReadyModel, Registry } from '../registry/registry.ts';
+import type { EmbeddingModel } from '../registry/embedding-model.ts';
+import type { Registry } from '../registry/registry.ts';
 
 export type EmbedRequest = {
   readonly model: string;
@@ -41,7 +42,18 @@ export class EmbedEngine {
 
   /** Waits for the model if it still loads. Throws ServerErrors that name the surface's fields. */
   async embed(request: EmbedRequest, call: Call): Promise<EmbedResult> {
-    const model = await this.#registry.find(request.model, request.fields.model).ready();
+    const known = this.#registry.find(request.model, request.fields.model);
+    const lease = await known.slot.lease();
+    try {
+      const result = await this.#embedWith(lease.model, request, call);
+      known.metrics.embedded(request.inputs.length, result.truncated.length);
+      return result;
+    } finally {
+      lease.release();
+    }
+  }
+
+  async #embedWith(model: EmbeddingModel, request: EmbedRequest, call: Call): Promise<EmbedResult> {
     const dimension = this.#dimension(request, model);
     checkTokenIds(request, model);
     const options = this.#shared({
@@ -53,14 +65,13 @@ export class EmbedEngine {
     const embedded = await model.batcher.embed(request.inputs, options, call);
     const truncated = truncatedInputs(embedded);
     if (request.truncation === 'refuse' && truncated.length > 0) throw tooLong(request, embedded, truncated[0]!);
-    model.metrics.embedded(request.inputs.length, truncated.length);
     call.timings.queueMs = embedded.queueMs;
     call.timings.tokenizeMs = embedded.tokenizeMs;
     call.timings.inferenceMs = embedded.inferenceMs;
     return { ...embedded, model: request.model, dimension, truncated };
   }
 
-  #dimension(request: EmbedRequest, model: ReadyModel): number {
+  #dimension(request: EmbedRequest, model: EmbeddingModel): number {
     const native = model.backend.description.dimension;
     const wanted = request.dimensions;
     if (wanted === undefined || wanted === native) return native;
@@ -88,7 +99,7 @@ export class EmbedEngine {
   }
 }
 
-function promptText(name: string | undefined, model: ReadyModel): string {
+function promptText(name: string | undefined, model: EmbeddingModel): string {
   const { prompts, defaultPromptName } = model.manifest;
   const wanted = name ?? defaultPromptName;
   if (wanted === undefined) return '';
@@ -98,7 +109,7 @@ function promptText(name: string | undefined, model: ReadyModel): string {
   throw new ServerError('REQUEST_INVALID', `The model has no prompt of that name. ${offer}`, { field: 'prompt_name' });
 }
 
-function checkTokenIds(request: EmbedRequest, model: ReadyModel): void {
+function checkTokenIds(request: EmbedRequest, model: EmbeddingModel): void {
   const { vocabularySize } = model.backend.description;
   request.inputs.forEach((input, index) => {
     if (typeof input === 'string') return;

@@ -1,114 +1,98 @@
-// The models this server has, by name. A model is loading, then ready or failed, and draining at the end.
-import { Batcher } from '../batch/batcher.ts';
-import type { Backend } from '../backend/backend.ts';
+// The embedding models that this server knows, by name. Each is loaded on demand or at the start, shared by
+// leases, and leaves when it is idle too long or others need the room.
 import type { EmbeddingManifest } from '../backend/manifest.ts';
 import { ServerError } from '../errors.ts';
 import { echoCharsMax } from '../limits.ts';
 import type { ModelGauges, ModelMetrics } from '../metrics.ts';
+import type { EmbeddingModel } from './embedding-model.ts';
+import type { ModelCache } from './model-cache.ts';
+import { Slot, type Lease, type SlotState } from './slot.ts';
 
-export type ModelState = 'loading' | 'ready' | 'failed' | 'draining';
-
-/** A model that answers. */
-export type ReadyModel = {
-  readonly manifest: EmbeddingManifest;
-  readonly backend: Backend;
-  readonly batcher: Batcher;
+export type ModelEntry = {
+  /** The name that clients ask for; `aliases` are others they know it by. */
+  readonly name: string;
+  readonly aliases: readonly string[];
+  /** Stays loaded, whatever comes. */
+  readonly pinned: boolean;
   readonly metrics: ModelMetrics;
+  /** Opens it; rejects with what clients are told. */
+  open(): Promise<EmbeddingModel>;
 };
 
-export class Model {
-  readonly manifest: EmbeddingManifest;
-  readonly createdMs = Date.now();
+/** A model and its state; looking at it never loads it. */
+export class KnownModel {
+  readonly name: string;
+  readonly pinned: boolean;
   readonly metrics: ModelMetrics;
-  #state: ModelState = 'loading';
-  #ready: ReadyModel | undefined;
-  readonly #loading: Promise<ReadyModel>;
+  readonly createdMs = Date.now();
+  readonly slot: Slot<EmbeddingModel>;
+  /** As it was when last loaded: still known after the model has left. */
+  #manifest: EmbeddingManifest | undefined;
 
-  constructor(manifest: EmbeddingManifest, opening: Promise<Backend>, metrics: ModelMetrics, queueTokensMax: number) {
-    this.manifest = manifest;
-    this.metrics = metrics;
-    this.#loading = opening.then(
-      (backend) => {
-        this.#ready = { manifest, backend, batcher: new Batcher(backend, queueTokensMax, metrics), metrics };
-        this.#state = 'ready';
-        if (backend.description.fallback !== undefined) metrics.deviceFellBack();
-        this.#tune(this.#ready);
-        return this.#ready;
-      },
-      (error: unknown) => {
-        this.#state = 'failed';
-        throw error;
-      },
-    );
-    // Whoever needs the outcome awaits ready(); nobody doing so is not a crash.
-    this.#loading.catch(() => {});
+  constructor(entry: ModelEntry, cache: ModelCache) {
+    this.name = entry.name;
+    this.pinned = entry.pinned;
+    this.metrics = entry.metrics;
+    const open = async () => {
+      cache.makeRoom();
+      const model = await entry.open();
+      this.#manifest = model.manifest;
+      return model;
+    };
+    this.slot = new Slot(open, () => cache.makeRoom());
   }
 
-  get state(): ModelState {
-    return this.#state;
+  get state(): SlotState {
+    return this.slot.state;
   }
 
-  /** The loaded model's parts, undefined until then. */
-  get loaded(): ReadyModel | undefined {
-    return this.#ready;
+  get manifest(): EmbeddingManifest | undefined {
+    return this.#manifest;
   }
 
   get gauges(): ModelGauges {
-    const batcher = this.#ready?.batcher;
+    const model = this.slot.model;
     return {
-      state: this.#state,
-      queuedInputs: batcher?.queuedInputs ?? 0,
-      queuedTokens: batcher?.queuedTokens ?? 0,
-      oldestWaitMs: batcher?.oldestWaitMs ?? 0,
-      runningBatches: batcher?.runningBatches ?? 0,
-      runTokensMax: this.#ready?.backend.runCost.tokensMax ?? 0,
+      state: this.slot.state,
+      queuedInputs: model?.batcher.queuedInputs ?? 0,
+      queuedTokens: model?.batcher.queuedTokens ?? 0,
+      oldestWaitMs: model?.batcher.oldestWaitMs ?? 0,
+      runningBatches: model?.batcher.runningBatches ?? 0,
+      runTokensMax: model?.backend.runCost.tokensMax ?? 0,
     };
-  }
-
-  /** Waits for the load; rejects with its error. */
-  ready(): Promise<ReadyModel> {
-    return this.#loading;
-  }
-
-  /** Beside the first requests, so that the start is not held up; a model that closes meanwhile ends it. */
-  #tune({ backend, batcher }: ReadyModel): void {
-    backend.tune((step) => batcher.alone(step)).catch(() => {});
-  }
-
-  /** Waits for what is queued and running, then frees the threads. New work is refused by the caller. */
-  async close(): Promise<void> {
-    const ready = await this.#loading.catch(() => undefined);
-    if (ready === undefined) return;
-    this.#state = 'draining';
-    await ready.batcher.drained();
-    await ready.backend.close();
   }
 }
 
 export class Registry {
-  /** A Map: model names come from clients, and `__proto__` is one. */
-  readonly #models = new Map<string, Model>();
+  /** Maps: model names come from clients, and `__proto__` is one. */
+  readonly #models = new Map<string, KnownModel>();
   readonly #aliases = new Map<string, string>();
   readonly #allowed: ReadonlySet<string>;
+  readonly #cache: ModelCache;
 
   /** @param allowed names that clients may use; empty allows all. */
-  constructor(allowed: readonly string[]) {
+  constructor(cache: ModelCache, allowed: readonly string[]) {
+    this.#cache = cache;
     this.#allowed = new Set(allowed);
   }
 
-  /** `aliases` are other names clients know the model by. */
-  add(model: Model, aliases: readonly string[] = []): void {
-    this.#models.set(model.manifest.name, model);
-    for (const alias of aliases) this.#aliases.set(alias, model.manifest.name);
+  add(entry: ModelEntry): KnownModel {
+    const model = new KnownModel(entry, this.#cache);
+    this.#models.set(entry.name, model);
+    // The first model keeps a short name that two would share.
+    for (const alias of entry.aliases) if (!this.#aliases.has(alias)) this.#aliases.set(alias, entry.name);
+    this.#cache.add(entry.name, model.slot, entry.pinned);
+    return model;
   }
 
-  list(): readonly Model[] {
-    return [...this.#models.values()].filter((model) => this.#allows(model.manifest.name));
+  /** Those that clients may use. */
+  list(): readonly KnownModel[] {
+    return [...this.#models.values()].filter(({ name }) => this.#allows(name));
   }
 
   /** Throws MODEL_NOT_FOUND or MODEL_NOT_ALLOWED, naming `field`. */
-  find(name: string, field: string): Model {
-    const canonical = this.#aliases.get(name) ?? name;
+  find(name: string, field: string): KnownModel {
+    const canonical = this.#models.has(name) ? name : (this.#aliases.get(name) ?? name);
     const shown = JSON.stringify(name.slice(0, echoCharsMax));
     if (!this.#allows(canonical)) {
       throw new ServerError('MODEL_NOT_ALLOWED', `The model ${shown} is not allowed on this server.`, { field });
@@ -118,8 +102,15 @@ export class Registry {
     return model;
   }
 
+  /** Finds it, loads it if need be, and holds it until the lease is released. */
+  lease(name: string, field: string): Promise<Lease<EmbeddingModel>> {
+    return this.find(name, field).slot.lease();
+  }
+
+  /** Waits for leases, then frees every model. */
   async close(): Promise<void> {
-    await Promise.all([...this.#models.values()].map((model) => model.close()));
+    this.#cache.close();
+    await Promise.all([...this.#models.values()].map(({ slot }) => slot.unload()));
   }
 
   /** The list may name a model by any of its names. */

@@ -92,7 +92,7 @@ export class Slot<Model extends Loaded> {
 
   /** Waits for leases, then frees it. Resolves when it is gone; loading is let finish first. */
   async unload(): Promise<void> {
-    await this.#loading?.catch(() => {});
+    if (this.#loading !== undefined) await this.#loading.catch(() => {});
     const held = this.#held;
     if (held === undefined) return this.#draining;
     this.#held = undefined;
@@ -102,7 +102,7 @@ export class Slot<Model extends Loaded> {
 
   /** Opens it anew beside the old one and then changes over; rejects and changes nothing when that fails. */
   async reload(): Promise<void> {
-    await this.#loading?.catch(() => {});
+    if (this.#loading !== undefined) await this.#loading.catch(() => {});
     const old = this.#held;
     if (old === undefined) return void (await this.#load(true));
     const model = await this.#open().catch((error: unknown) => {

@@ -19,7 +19,9 @@ export function clientKey(socketAddress: ArrayBuffer, forwardedFor: string, trus
 }
 
 function binaryKey(bytes: Uint8Array): string {
-  if (bytes.length !== 16) return bytes.join('.');
+  // By hand, because join on so few bytes takes as long as the rest of a small request.
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
+  if (bytes.length !== 16) return '';
   const groups = Array.from({ length: 8 }, (_, index) => (bytes[2 * index]! << 8) | bytes[2 * index + 1]!);
   return groupsKey(groups);
 }

@@ -2,23 +2,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EmbedEngine, type EmbedRequest } from '../../src/engine/embed.ts';
 import { ServerError } from '../../src/errors.ts';
-import { Metrics } from '../../src/metrics.ts';
 import { Call, type AnyOperation } from '../../src/operation.ts';
-import { Model, Registry } from '../../src/registry/registry.ts';
-import type { Backend } from '../../src/backend/backend.ts';
+import { EmbeddingModel } from '../../src/registry/embedding-model.ts';
 import { HeldBackend } from '../support/held-backend.ts';
-import { heldManifest, heldModel } from '../support/held-model.ts';
+import { heldManifest, heldModel, heldRegistry } from '../support/held-model.ts';
 
 const newCall = () => new Call({ requestId: 'test', operation: {} as AnyOperation, timeoutMs: 1000 });
 const fields = { model: 'model', inputs: 'input' };
 const request = (more: Partial<EmbedRequest> = {}): EmbedRequest => ({ model: 'held', inputs: ['abc'], fields, ...more });
 
 test('a request waits for a model that still loads', async () => {
-  let opened!: (backend: Backend) => void;
-  const registry = new Registry([]);
-  const opening = new Promise<Backend>((resolve) => (opened = resolve));
-  registry.add(new Model(heldManifest, opening, new Metrics('0').model('m'), 1000));
-  const answer = new EmbedEngine(registry, false).embed(request({ model: 'org/held' }), newCall());
+  let opened!: (backend: HeldBackend) => void;
+  const opening = new Promise<HeldBackend>((resolve) => (opened = resolve));
+  const { registry } = heldRegistry([], async (metrics) => new EmbeddingModel(heldManifest, await opening, 1000, metrics.model('m')));
+  const answer = new EmbedEngine(registry, false).embed(request(), newCall());
   const backend = new HeldBackend();
   backend.flowing = true;
   opened(backend);
@@ -26,11 +23,20 @@ test('a request waits for a model that still loads', async () => {
 });
 
 test('a model that failed to load answers its reason', async () => {
-  const registry = new Registry([]);
-  const opening = Promise.reject(new ServerError('MODEL_NOT_READY', 'broken file'));
-  registry.add(new Model(heldManifest, opening, new Metrics('0').model('m'), 1000));
-  const answer = new EmbedEngine(registry, false).embed(request({ model: 'org/held' }), newCall());
+  const { registry } = heldRegistry([], () => Promise.reject(new ServerError('MODEL_NOT_READY', 'broken file')));
+  const answer = new EmbedEngine(registry, false).embed(request(), newCall());
   await assert.rejects(answer, (error: ServerError) => error.code === 'MODEL_NOT_READY');
+});
+
+test('a model is held while it computes and free afterwards', async () => {
+  const { engine, model, backend } = heldModel();
+  backend.flowing = false;
+  const answer = engine.embed(request(), newCall());
+  while (backend.running.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(model.slot.leases, 1);
+  backend.running[0]!.release();
+  await answer;
+  assert.equal(model.slot.leases, 0);
 });
 
 test('requests that want the same share one options object, so that a batch is cloned with one', async () => {

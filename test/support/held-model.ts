@@ -3,7 +3,9 @@ import type { EmbeddingManifest } from '../../src/backend/manifest.ts';
 import { EmbedEngine } from '../../src/engine/embed.ts';
 import { Metrics } from '../../src/metrics.ts';
 import { Call, perform, type AnyOperation, type Reply } from '../../src/operation.ts';
-import { Model, Registry } from '../../src/registry/registry.ts';
+import { EmbeddingModel } from '../../src/registry/embedding-model.ts';
+import { ModelCache } from '../../src/registry/model-cache.ts';
+import { Registry } from '../../src/registry/registry.ts';
 import { HeldBackend } from './held-backend.ts';
 
 export const heldManifest: EmbeddingManifest = {
@@ -22,15 +24,26 @@ export const heldManifest: EmbeddingManifest = {
   batchable: true,
 };
 
-export function heldModel(options: { allowed?: string[]; allowDimensions?: boolean; manifest?: Partial<EmbeddingManifest> } = {}) {
+type HeldOptions = { allowed?: string[]; allowDimensions?: boolean; manifest?: Partial<EmbeddingManifest> };
+
+/** `open` may replace how the model is opened: later, or not at all. */
+export function heldRegistry(allowed: readonly string[], open: (metrics: Metrics) => Promise<EmbeddingModel>) {
+  const metrics = new Metrics('0.0.0');
+  const cache = new ModelCache({ modelsMax: 5, idleMsMax: 0, cleanupIntervalMs: 60_000 });
+  const registry = new Registry(cache, allowed);
+  const modelMetrics = metrics.model('org/held');
+  const model = registry.add({ name: 'org/held', aliases: ['held'], pinned: false, metrics: modelMetrics, open: () => open(metrics) });
+  return { metrics, registry, model };
+}
+
+export function heldModel(options: HeldOptions = {}) {
   const backend = new HeldBackend();
   backend.flowing = true;
-  const metrics = new Metrics('0.0.0');
-  const registry = new Registry(options.allowed ?? []);
-  const model = new Model({ ...heldManifest, ...options.manifest }, Promise.resolve(backend), metrics.model('org/held'), 100_000);
-  registry.add(model, ['held']);
-  const engine = new EmbedEngine(registry, options.allowDimensions ?? false);
-  return { backend, metrics, registry, engine, model };
+  const manifest = { ...heldManifest, ...options.manifest };
+  const held = heldRegistry(options.allowed ?? [], (metrics) => {
+    return Promise.resolve(new EmbeddingModel(manifest, backend, 100_000, metrics.model('org/held')));
+  });
+  return { ...held, backend, engine: new EmbedEngine(held.registry, options.allowDimensions ?? false) };
 }
 
 export type Answer = { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly reply: Reply; json(): any };

@@ -2,7 +2,7 @@
 import type { EmbedInput } from '../../backend/protocol.ts';
 import type { EmbedEngine, EmbedResult } from '../../engine/embed.ts';
 import type { AnyOperation, Call, Operation, Reply } from '../../operation.ts';
-import type { Model, Registry } from '../../registry/registry.ts';
+import type { KnownModel, Registry } from '../../registry/registry.ts';
 import { bodyChecker, jsonOperation, type JsonOperation } from '../body.ts';
 import { embedInputs, type InputLimits } from '../inputs.ts';
 import { jsonContentType, jsonReply } from '../json-reply.ts';
@@ -105,7 +105,7 @@ function floatBody(result: EmbedResult, tail: string): Uint8Array {
   return json.finish();
 }
 
-function listModels(registry: Registry): Operation<undefined, readonly Model[]> {
+function listModels(registry: Registry): Operation<undefined, readonly KnownModel[]> {
   return {
     name: 'openai.models',
     method: 'GET',
@@ -120,7 +120,7 @@ function listModels(registry: Registry): Operation<undefined, readonly Model[]> 
   };
 }
 
-function getModel(registry: Registry): Operation<string, Model> {
+function getModel(registry: Registry): Operation<string, KnownModel> {
   return {
     name: 'openai.model',
     method: 'GET',
@@ -135,10 +135,10 @@ function getModel(registry: Registry): Operation<string, Model> {
   };
 }
 
-function modelObject(model: Model): object {
-  const [owner, rest] = model.manifest.name.split('/');
+function modelObject(model: KnownModel): object {
+  const [owner, rest] = model.name.split('/');
   return {
-    id: model.manifest.name,
+    id: model.name,
     object: 'model',
     created: Math.floor(model.createdMs / 1000),
     owned_by: rest === undefined ? 'ortserve' : owner,

@@ -5,11 +5,11 @@ import type { SystemState } from './operations.ts';
 export function frontPage(state: SystemState): Reply {
   const models = state.registry.list();
   const rows = models.map((model) => {
-    const description = model.loaded?.backend.description;
-    return `<tr><td>${escapeHtml(model.manifest.name)}</td><td>${model.state}</td><td>${description?.dimension ?? ''}</td><td>${description?.inputTokensMax ?? ''}</td></tr>`;
+    const description = model.slot.model?.backend.description;
+    return `<tr><td>${escapeHtml(model.name)}</td><td>${model.state}</td><td>${description?.dimension ?? ''}</td><td>${description?.inputTokensMax ?? ''}</td></tr>`;
   });
   const example = `curl http://localhost:PORT/v1/embeddings -H 'Content-Type: application/json' \\
-  -d '${JSON.stringify({ model: models[0]?.manifest.name ?? 'MODEL', input: 'Hello, world!' })}'`;
+  -d '${JSON.stringify({ model: models[0]?.name ?? 'MODEL', input: 'Hello, world!' })}'`;
   const body = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>ortserve</title>

@@ -2,7 +2,7 @@
 import Type from 'typebox';
 import type { Metrics } from '../../metrics.ts';
 import type { AnyOperation, Call, Operation, Reply } from '../../operation.ts';
-import type { Model, Registry } from '../../registry/registry.ts';
+import type { KnownModel, Registry } from '../../registry/registry.ts';
 import { detailError } from '../detail-errors.ts';
 import { jsonReply } from '../json-reply.ts';
 import { frontPage } from './front-page.ts';
@@ -49,9 +49,9 @@ function root(state: SystemState): AnyOperation {
 function health(state: SystemState): AnyOperation {
   const encode = (): Reply => {
     const models = state.registry.list();
-    const down = !state.accepting() || !models.some((model) => model.state === 'ready');
+    const down = !state.accepting() || !models.some(answers);
     return jsonReply(down ? 503 : 200, {
-      status: down ? 'unhealthy' : models.every((model) => model.state === 'ready') ? 'healthy' : 'degraded',
+      status: down ? 'unhealthy' : models.every(answers) ? 'healthy' : 'degraded',
       timestamp: Date.now() / 1000,
       version: state.version,
       uptime_seconds: state.metrics.totals().uptimeSeconds,
@@ -62,11 +62,16 @@ function health(state: SystemState): AnyOperation {
   return page('/health', 'health', 'Every part in detail; never wakes a model.', () => undefined, encode);
 }
 
-function modelHealth(model: Model): object {
-  const description = model.loaded?.backend.description;
+/** Idle models leave and come back on demand: only a first load that is not over yet is a reason to wait. */
+function answers({ state, manifest }: KnownModel): boolean {
+  return state === 'loading' ? manifest !== undefined : state !== 'failed';
+}
+
+function modelHealth(model: KnownModel): object {
+  const description = model.slot.model?.backend.description;
   const { state, queuedInputs, queuedTokens, runningBatches } = model.gauges;
   return {
-    name: model.manifest.name,
+    name: model.name,
     state,
     ...(description && { dimension: description.dimension, device: description.provider, load_ms: Math.round(description.loadMs) }),
     queued_inputs: queuedInputs,
@@ -83,7 +88,7 @@ function ready(state: SystemState): AnyOperation {
   const encode = (): Reply => {
     if (!state.accepting()) return jsonReply(503, { status: 'draining' });
     const models = state.registry.list();
-    const waiting = models.filter((model) => model.state !== 'ready').map((model) => model.manifest.name);
+    const waiting = models.filter((model) => !answers(model)).map((model) => model.name);
     if (waiting.length === models.length) return jsonReply(503, { status: 'loading', waiting });
     return jsonReply(200, { status: 'ready' });
   };
@@ -100,7 +105,7 @@ function stats(state: SystemState): AnyOperation {
       total_embeddings: totals.embeddings,
       models: state.registry.list().map((model) => ({
         ...modelHealth(model),
-        embeddings: totals.embeddingsByModel.find(([name]) => name === model.manifest.name)?.[1] ?? 0,
+        embeddings: totals.embeddingsByModel.find(([name]) => name === model.name)?.[1] ?? 0,
       })),
     });
   };

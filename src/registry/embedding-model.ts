@@ -1,0 +1,25 @@
+// A loaded embedding model: its backend, and the batcher in front of it.
+import type { Backend } from '../backend/backend.ts';
+import type { EmbeddingManifest } from '../backend/manifest.ts';
+import { Batcher, type BatchObserver } from '../batch/batcher.ts';
+import type { Loaded } from './slot.ts';
+
+export class EmbeddingModel implements Loaded {
+  readonly manifest: EmbeddingManifest;
+  readonly backend: Backend;
+  readonly batcher: Batcher;
+
+  constructor(manifest: EmbeddingManifest, backend: Backend, queueTokensMax: number, observer: BatchObserver) {
+    this.manifest = manifest;
+    this.backend = backend;
+    this.batcher = new Batcher(backend, queueTokensMax, observer);
+    // Beside the first requests, so that the start is not held up; a model that closes meanwhile ends it.
+    backend.tune((step) => this.batcher.alone(step)).catch(() => {});
+  }
+
+  /** Waits for what is queued and running, then frees threads and memory. */
+  async close(): Promise<void> {
+    await this.batcher.drained();
+    await this.backend.close();
+  }
+}
