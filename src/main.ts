@@ -12,6 +12,10 @@ try {
     console.log(packageVersion());
   } else if (invocation.command === 'serve') {
     await serve(invocation.config, invocation.warnings);
+  } else if (invocation.command === 'pull') {
+    for (const warning of invocation.warnings) console.error(warning);
+    const { pull } = await import('./pull.ts');
+    await pull(invocation.repo, invocation.config);
   } else {
     for (const warning of invocation.warnings) console.error(warning);
     process.stdout.write(`${invocation.text.trimEnd()}\n`);
@@ -27,6 +31,7 @@ async function serve(config: Config, warnings: readonly string[]): Promise<void>
   for (const warning of warnings) log.warn(warning);
   // The parts that serve are loaded only here: --help need not wait for them.
   const { startServer } = await import('./server.ts');
+  const { KeyListError } = await import('./access/keys.ts');
   const { ManifestError } = await import('./registry/manifest.ts');
   const { ListenError } = await import('./transport/listen.ts');
   let server: Server;
@@ -34,6 +39,7 @@ async function serve(config: Config, warnings: readonly string[]): Promise<void>
     server = await startServer(config, log);
   } catch (error) {
     if (error instanceof ManifestError) throw new ExitError('config', error.message);
+    if (error instanceof KeyListError) throw new ExitError('config', `API_KEYS_FILE: ${error.message}`);
     if (error instanceof ListenError) throw new ExitError('unavailable', error.message);
     throw error;
   }

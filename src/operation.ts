@@ -6,6 +6,12 @@ import { errorTable, ServerError, toServerError } from './errors.ts';
 /** Milliseconds spent in each stage, filled by the engine, shown by the transport. */
 export type Timings = { queueMs?: number; tokenizeMs?: number; inferenceMs?: number };
 
+/** Who calls: the name of an API key, or `anonymous`. */
+export type Caller = { readonly name: string; readonly scopes: ReadonlySet<string> };
+
+/** Decides whether a caller may do it; asked by every transport before the body. Throws ServerError. */
+export type Authorize = (operation: AnyOperation, header: (name: string) => string) => Caller;
+
 /** One request on its way. Made by a transport, ended by it; everyone between only reads it and adds timings. */
 export class Call {
   readonly requestId: string;
@@ -14,6 +20,7 @@ export class Call {
   readonly timeoutMs: number;
   readonly startedMs: number = performance.now();
   readonly timings: Timings = {};
+  caller: Caller = { name: 'anonymous', scopes: new Set() };
   /** The operation that answers; a choosing operation replaces it once the body is known. */
   operation: AnyOperation;
   /** True once nobody waits: what is still queued for this call is dropped before it runs. */
@@ -72,6 +79,8 @@ export type Operation<In, Out> = {
   readonly responseSchema?: TSchema;
   /** Media types besides JSON that `encode` may answer with. */
   readonly binaryTypes?: readonly string[];
+  /** What a caller's key must allow; `public` needs none. */
+  readonly scope: 'public' | 'infer' | 'metrics' | 'admin';
   /** Liveness, metrics and pages: outside rate limits. */
   readonly unlimited?: boolean;
   /** The operations it chooses among by the body; they are documented in its place. */
@@ -115,7 +124,8 @@ export async function perform(
     // The client left while it ran; encoding for nobody would cost as much as for somebody.
     if (call.cancelled) throw new ServerError('CANCELLED');
     reply = call.operation.encode(output, call, input);
-    if (typeof reply.body !== 'string' && !(reply.body instanceof Uint8Array)) throw new TypeError('The reply has no body.');
+    const { body } = reply;
+    if (typeof body !== 'string' && !(body instanceof Uint8Array)) throw new TypeError('The reply has no body.');
   } catch (thrown) {
     return refuse(call, thrown, observer);
   } finally {

@@ -1,5 +1,8 @@
 // The composition root: builds every part in the order of the line and ends them in the reverse.
 import type { Redis } from 'ioredis';
+import { authorizer, isLoopback } from './access/access.ts';
+import { KeyFile } from './access/key-file.ts';
+import { keyOfEverything, type ApiKey } from './access/keys.ts';
 import { chooseDevices } from './backend/devices.ts';
 import type { EmbeddingManifest } from './backend/manifest.ts';
 import { openOnnxBackend, type OnnxOptions } from './backend/onnx.ts';
@@ -67,6 +70,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const info = { title: 'ortserve', version, errorSchemas };
   operations.push(...docsOperations({ info, operations: () => operations, group: systemGroup, encodeError: detailError }));
 
+  const access = openKeys(config, log);
   const redis = config.redisUrl === undefined ? undefined : await connectRedis(config.redisUrl, log);
   const uws = await loadUws();
   const http = await serveHttp(uws, uws.App(), operations, {
@@ -76,6 +80,11 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     requestBytesMax: config.requestBytesMax,
     cors: { enabled: config.corsEnabled, origins: config.corsOrigins },
     rateLimiter: config.rateLimitEnabled ? await newRateLimiter(config, redis) : undefined,
+    authorize: authorizer({
+      keys: access.keys,
+      loopback: isLoopback(config.host),
+      allowAdminWithoutKeys: config.allowAdminWithoutKeys,
+    }),
     observer: observers(metrics, requestLog(log)),
     errorShapes: [
       { prefix: '/', encodeError: detailError },
@@ -102,6 +111,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       await registry.close();
       http.close();
       redis?.disconnect();
+      access.close();
     },
   };
 }
@@ -126,6 +136,21 @@ function readModel(config: Config): EmbeddingManifest {
 function aliasesOf(name: string): string[] {
   const short = name.split('/').at(-1)!;
   return short === name ? [] : [short];
+}
+
+/** The keys in force, and the end of watching their file. Throws KeyListError or the file's error. */
+function openKeys(config: Config, log: Log): { keys: () => readonly ApiKey[] | undefined; close: () => void } {
+  const fromOption = config.apiKey === undefined ? [] : [keyOfEverything(config.apiKey)];
+  if (config.apiKeysFile === undefined) {
+    if (fromOption.length > 0) return { keys: () => fromOption, close: () => {} };
+    if (!isLoopback(config.host)) log.warn({ host: config.host }, 'no API keys: whoever reaches this address may use the server');
+    return { keys: () => undefined, close: () => {} };
+  }
+  const file = new KeyFile(config.apiKeysFile, (outcome) => {
+    if ('error' in outcome) log.error({ err: outcome.error }, 'the key file cannot be used; the last keys stay in force');
+    else log.info({ keys: outcome.keys }, 'keys read again');
+  });
+  return { keys: () => [...fromOption, ...file.keys], close: () => file.close() };
 }
 
 function modelCache(config: Config, log: Log): ModelCache {

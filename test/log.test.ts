@@ -16,7 +16,7 @@ function memoryLog(logLevel: 'debug' | 'info' | 'error'): { log: Log; lines: Lin
 
 const reply = (status: number): Reply => ({ status, contentType: 'application/json', body: '' });
 const operation: AnyOperation = {
-  name: 'test.echo', method: 'POST', path: '/echo', summary: '', group: 'test',
+  name: 'test.echo', method: 'POST', path: '/echo', summary: '', scope: 'infer', group: 'test',
   decode: () => undefined, run: () => undefined, encode: () => reply(200), encodeError: () => reply(500),
 };
 const callOf = (change: Partial<AnyOperation> = {}): Call => (

@@ -128,6 +128,7 @@ export class Exchange {
         this.#response.writeHeader('retry-after', retryAfterSeconds(error.retryAfterMs));
         this.#response.writeHeader('retry-after-ms', String(Math.ceil(error.retryAfterMs)));
       }
+      if (error?.code === 'UNAUTHENTICATED') this.#response.writeHeader('www-authenticate', 'Bearer');
       this.#writeBody(reply);
     });
   }

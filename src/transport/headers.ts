@@ -16,7 +16,9 @@ export function requestIdOf(offered: string): string {
   return requestIdPattern.test(offered) ? offered : randomUUID();
 }
 
-const statusLines = new Map(Object.entries(STATUS_CODES).map(([status, text]) => [Number(status), `${status} ${text}`]));
+const statusLines = new Map(
+  Object.entries(STATUS_CODES).map(([status, text]) => [Number(status), `${status} ${text}`]),
+);
 // Known from nginx, absent in Node's list. Nobody receives it, yet observers and tests may ask.
 statusLines.set(499, '499 Client Closed Request');
 

@@ -4,7 +4,7 @@ import { setImmediate as afterPoll, setTimeout as sleep } from 'node:timers/prom
 import type { TemplatedApp } from 'uWebSockets.js';
 import { ServerError } from '../errors.ts';
 import { bodyBytesInFlightMax, discardBytesMax } from '../limits.ts';
-import type { AnyOperation, CallObserver } from '../operation.ts';
+import type { AnyOperation, Authorize, CallObserver } from '../operation.ts';
 import { Call } from '../operation.ts';
 import { BodyCollector, bodyTooLarge, ByteBudget, overloaded } from './body.ts';
 import type { CorsOptions } from './cors.ts';
@@ -29,6 +29,8 @@ export type HttpOptions = {
   readonly bodyBytesInFlightMax?: number;
   readonly cors: CorsOptions;
   readonly rateLimiter: RateLimiter | undefined;
+  /** Throws ServerError for a caller who may not; absent, everybody may. */
+  readonly authorize?: Authorize | undefined;
   readonly observer: CallObserver;
   readonly errorShapes: readonly ErrorShape[];
 };
@@ -40,6 +42,8 @@ type UwsMethod = 'get' | 'post' | 'put' | 'del' | 'head' | 'options' | 'any';
 const drainPollMs = 10;
 /** After so many looks without a request in between, what is still connected while draining is idle. */
 const drainQuietLooks = 50;
+/** A loaded server has no quiet turn; these take it some tens of milliseconds. */
+const quietTurnsMax = 500;
 
 /**
  * Registers every operation on `app` and listens. Other transports on the same app, WebSocket, register before.
@@ -61,6 +65,7 @@ export class HttpServer {
   readonly #budget: ByteBudget;
   readonly #traffic: Traffic = { inFlight: 0, draining: false, begun: 0 };
   #connections = 0;
+  #accepted = 0;
   #listener: Listener | undefined;
   #isClosed = false;
 
@@ -70,7 +75,10 @@ export class HttpServer {
     this.#refusals = new Refusals(options.errorShapes);
     this.#cors = new Cors(options.cors);
     this.#budget = new ByteBudget(options.bodyBytesInFlightMax ?? bodyBytesInFlightMax);
-    app.filter((_response, change) => { this.#connections += change; });
+    app.filter((_response, change) => {
+      this.#connections += change;
+      if (change > 0) this.#accepted += 1;
+    });
     for (const route of routesOf(operations)) this.#registerRoute(route);
     const refuse = (exchange: Exchange, head: RequestHead): void => {
       this.#begin(exchange, head, this.#refusals.notFound(head.url), {});
@@ -103,9 +111,7 @@ export class HttpServer {
   async drain(): Promise<void> {
     if (!this.#traffic.draining) {
       this.#traffic.draining = true;
-      // The kernel resets connections it holds for us when a listen socket closes. The poll phase accepts all of
-      // them, so right after it there is at most one that has come since.
-      await afterPoll();
+      await this.#quietTurn();
       this.#closeListener();
     }
     // Looks, not time: a process that was held up for a second has not yet read what came in that second.
@@ -125,6 +131,18 @@ export class HttpServer {
     this.#isClosed = true;
     this.#closeListener();
     this.#app.close();
+  }
+
+  /**
+   * The kernel resets the connections it holds for us when a listen socket closes. The poll phase accepts all of
+   * them, so the fewest are there right after a poll that found nothing to do.
+   */
+  async #quietTurn(): Promise<void> {
+    for (let turns = 0; turns < quietTurnsMax; turns += 1) {
+      const before = this.#accepted + this.#traffic.begun;
+      await afterPoll();
+      if (this.#accepted + this.#traffic.begun === before) return;
+    }
   }
 
   #closeListener(): void {
@@ -179,6 +197,7 @@ export class HttpServer {
     const { requestBytesMax } = this.#options;
     if (head.contentLength > requestBytesMax + discardBytesMax) exchange.hangUp = 'now';
     if (match === 'malformed') throw new ServerError('REQUEST_INVALID', 'The path is not percent-encoded UTF-8 text.');
+    call.caller = this.#options.authorize?.(call.operation, (name) => head.header(name)) ?? call.caller;
     // What GET would do with a body is not defined, so it is read and thrown away.
     const takesBody = head.hasBody && call.operation.method !== 'GET';
     if (takesBody) this.#refuseBody(exchange, head);

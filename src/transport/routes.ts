@@ -117,6 +117,7 @@ function refusal(name: string, encodeError: ErrorShape['encodeError'], error: ()
     path: '/*',
     summary: 'Refuses what no operation answers.',
     group: 'Server',
+    scope: 'public',
     unlimited: true,
     decode: () => { throw error(); },
     run: () => undefined,

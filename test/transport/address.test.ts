@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { clientKey } from '../../src/transport/address.ts';
 
 const v4 = new Uint8Array([10, 0, 0, 1]).buffer;
-const v6 = (...groups: number[]): ArrayBuffer => new Uint8Array(groups.flatMap((group) => [group >> 8, group & 255])).buffer;
+const v6 = (...groups: number[]): ArrayBuffer =>
+  new Uint8Array(groups.flatMap((group) => [group >> 8, group & 255])).buffer;
 
 test('The socket decides while no proxy is trusted', () => {
   assert.equal(clientKey(v4, '203.0.113.9', 0), '10.0.0.1');
@@ -18,7 +19,8 @@ test('An IPv4 client is the same on a socket that takes both', () => {
 test('A /64 of IPv6 is one client, in whatever form it is written', () => {
   const key = clientKey(v6(0x2001, 0xdb8, 0, 1, 1, 2, 3, 4), '', 0);
   assert.equal(key, '2001:db8:0:1');
-  for (const text of ['2001:db8:0:1::9', '2001:0DB8:0000:0001:0:0:0:9', '[2001:db8:0:1::9]:443', '2001:db8:0:1::1.2.3.4']) {
+  const forms = ['2001:db8:0:1::9', '2001:0DB8:0000:0001:0:0:0:9', '[2001:db8:0:1::9]:443', '2001:db8:0:1::1.2.3.4'];
+  for (const text of forms) {
     assert.equal(clientKey(v4, text, 1), key, text);
   }
   assert.notEqual(clientKey(v4, '2001:db8:0:2::9', 1), key);

@@ -20,7 +20,7 @@ test('A large answer arrives byte for byte', async (t) => {
   assert.equal(server.inFlight, 0);
 });
 
-test('A slow reader gets all of a large answer, and the next one on the same connection', { timeout: 30_000 }, async (t) => {
+test('A slow reader gets all of a large answer, then the next on its connection', { timeout: 30_000 }, async (t) => {
   const { server } = await serve(t, [big, operation('GET', '/next', () => 'next')]);
   const client = new RawClient(t, server.port);
   const hash = createHash('sha256');

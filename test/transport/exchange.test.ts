@@ -14,7 +14,7 @@ const bugs: Record<string, Partial<AnyOperation>> = {
   'run, later': { run: async () => { await sleep(1); boom(); } },
   encode: { encode: boom },
   'encode and encodeError': { encode: boom, encodeError: boom },
-  'a body that is none': { encode: () => ({ status: 200, contentType: 'text/plain', body: undefined as unknown as string }) },
+  'a body that is none': { encode: () => ({ status: 200, contentType: 'text/plain', body: undefined as never }) },
   'no reply': { encode: () => undefined as never },
 };
 
@@ -59,7 +59,8 @@ test('A bug in the error shape of a path without operation is answered', async (
   const { url } = await serve(t, [echo], { errorShapes: [{ prefix: '/', encodeError: boom }] });
   const answered = await fetch(`${url}/nowhere`);
   assert.equal(answered.status, 500);
-  assert.deepEqual(await answered.json(), { error: { message: 'The server failed; its log has the cause.', code: 'INTERNAL' } });
+  const error = { message: 'The server failed; its log has the cause.', code: 'INTERNAL' };
+  assert.deepEqual(await answered.json(), { error });
 });
 
 test('The observer is told of a bug with its cause', async (t) => {
@@ -119,7 +120,7 @@ test('A client that leaves while its answer is sent frees it', async (t) => {
   await until(() => server.inFlight === 0, 'the answer was given up');
 });
 
-test('Ten thousand clients that leave at any moment leave nothing behind', { timeout: 60_000 }, async (t) => {
+test('Two thousand clients that leave at any moment leave nothing behind', { timeout: 60_000 }, async (t) => {
   const random = operation('POST', '/random', async (text) => { await sleep(text.length % 7); return text; });
   const { server, url } = await serve(t, [random]);
   const full = request('POST /random', [], 'x'.repeat(200));
@@ -160,7 +161,9 @@ test('One request gets one answer, however often it fails', async (t) => {
 });
 
 test('An error says when to come back, in seconds and in milliseconds', async (t) => {
-  const full = operation('GET', '/full', () => { throw new ServerError('QUEUE_FULL', undefined, { retryAfterMs: 1200.5 }); });
+  const full = operation('GET', '/full', () => {
+    throw new ServerError('QUEUE_FULL', undefined, { retryAfterMs: 1200.5 });
+  });
   const { url } = await serve(t, [full]);
   const { status, headers } = await fetch(`${url}/full`);
   assert.equal(status, 429);
@@ -169,12 +172,12 @@ test('An error says when to come back, in seconds and in milliseconds', async (t
 });
 
 test('A header value that is not printable ASCII is left out', async (t) => {
+  const sent = { 'x-a': 'a\r\nx-injected: 1', 'x-b': 'naïve', 'x-c': 'fine' };
   const odd = operation('GET', '/odd', () => undefined, {
-    encode: () => ({
-      status: 200, contentType: 'text/plain', headers: { 'x-a': 'a\r\nx-injected: 1', 'x-b': 'naïve', 'x-c': 'fine' }, body: 'x',
-    }),
+    encode: () => ({ status: 200, contentType: 'text/plain', headers: sent, body: 'x' }),
   });
   const { url } = await serve(t, [odd]);
   const { headers } = await fetch(`${url}/odd`);
-  assert.deepEqual([headers.get('x-a'), headers.get('x-b'), headers.get('x-injected'), headers.get('x-c')], [null, null, null, 'fine']);
+  const got = ['x-a', 'x-b', 'x-injected', 'x-c'].map((name) => headers.get(name));
+  assert.deepEqual(got, [null, null, null, 'fine']);
 });

@@ -22,8 +22,9 @@ test('A value that looks like a name is not one', () => {
 });
 
 test('A body is declared by its length or by chunks', () => {
-  assert.deepEqual([head().contentLength, head().hasBody], [-1, false]);
-  assert.deepEqual([head(['content-length', '0']).contentLength, head(['content-length', '0']).hasBody], [0, false]);
-  assert.deepEqual([head(['content-length', '7']).contentLength, head(['content-length', '7']).hasBody], [7, true]);
-  assert.deepEqual([head(['transfer-encoding', 'chunked']).contentLength, head(['transfer-encoding', 'chunked']).hasBody], [-1, true]);
+  const bodyOf = ({ contentLength, hasBody }: RequestHead): [number, boolean] => [contentLength, hasBody];
+  assert.deepEqual(bodyOf(head()), [-1, false]);
+  assert.deepEqual(bodyOf(head(['content-length', '0'])), [0, false]);
+  assert.deepEqual(bodyOf(head(['content-length', '7'])), [7, true]);
+  assert.deepEqual(bodyOf(head(['transfer-encoding', 'chunked'])), [-1, true]);
 });

@@ -8,7 +8,8 @@ import {
 test('A header value is printable ASCII or nothing', () => {
   assert.equal(headerValue('a b~'), 'a b~');
   assert.equal(headerValue(''), '');
-  for (const value of ['a\r\nb', 'a\nb', 'a\0b', 'a\tb', 'é', '\x7f', 'a\u2028']) assert.equal(headerValue(value), undefined);
+  const refused = ['a\r\nb', 'a\nb', 'a\0b', 'a\tb', 'é', '\x7f', 'a\u2028'];
+  for (const value of refused) assert.equal(headerValue(value), undefined);
 });
 
 test('A request id of another shape is replaced', () => {
@@ -21,7 +22,8 @@ test('Waiting times are rounded up and never zero', () => {
 });
 
 test('Resets have the form that OpenAI uses', () => {
-  assert.deepEqual([0, 1, 1000, 59_001, 61_500, 360_000].map(resetDuration), ['0s', '1s', '1s', '1m0s', '1m2s', '6m0s']);
+  const texts = [0, 1, 1000, 59_001, 61_500, 360_000].map(resetDuration);
+  assert.deepEqual(texts, ['0s', '1s', '1s', '1m0s', '1m2s', '6m0s']);
 });
 
 test('Server-Timing names the stages that there were', () => {

@@ -1,7 +1,7 @@
 // The table of operations over HTTP: paths, methods, headers of every answer.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ServerError } from '../../src/errors.ts';
+import type { ErrorShape } from '../../src/transport/routes.ts';
 import { echo, json, operation, RawClient, request, serve } from './support.ts';
 
 const list = operation('GET', '/v1/models', () => ['a', 'b']);
@@ -37,10 +37,10 @@ test('Query and headers reach the operation after it has waited', async (t) => {
 });
 
 test('A path that nothing answers is 404 in the shape of its surface', async (t) => {
-  const shape = (name: string) => ({
-    encodeError: (error: ServerError) => json({ shape: name, code: error.code }, 404),
+  const shape = (prefix: string, name: string): ErrorShape => ({
+    prefix, encodeError: (error) => json({ shape: name, code: error.code }, 404),
   });
-  const errorShapes = [{ prefix: '/', ...shape('root') }, { prefix: '/v1', ...shape('openai') }, { prefix: '/v1/kserve/', ...shape('kserve') }];
+  const errorShapes = [shape('/', 'root'), shape('/v1', 'openai'), shape('/v1/kserve/', 'kserve')];
   const { url, ended } = await serve(t, all, { errorShapes });
   const rows = [
     ['/nowhere', 'root'], ['/v10/x', 'root'], ['/v1', 'openai'], ['/v1/x', 'openai'], ['/v1/models/', 'openai'],
@@ -82,7 +82,8 @@ test('HEAD has the headers of GET and no body', async (t) => {
   for (const name of ['content-type', 'content-length']) assert.equal(headed.headers.get(name), got.headers.get(name));
   assert.equal((await fetch(`${url}/nowhere`, { method: 'HEAD' })).status, 404);
   assert.equal((await fetch(`${url}/echo`, { method: 'HEAD' })).status, 405);
-  const raw = await new RawClient(t, server.port).send(request('HEAD /nowhere') + request('HEAD /v1/models')).waitFor('200 OK');
+  const client = new RawClient(t, server.port).send(request('HEAD /nowhere') + request('HEAD /v1/models'));
+  const raw = await client.waitFor('200 OK');
   assert.doesNotMatch(raw, /\{/, 'a body would be taken for the next answer');
 });
 
@@ -124,7 +125,8 @@ test('Every answer says where the time went', async (t) => {
   });
   const { url } = await serve(t, [timed, list]);
   const { headers } = await fetch(`${url}/timed`);
-  assert.match(headers.get('server-timing') ?? '', /^queue;dur=1.3, tokenize;dur=0, inference;dur=12, total;dur=\d+(\.\d)?$/);
+  const timing = headers.get('server-timing') ?? '';
+  assert.match(timing, /^queue;dur=1.3, tokenize;dur=0, inference;dur=12, total;dur=\d+(\.\d)?$/);
   assert.match(headers.get('openai-processing-ms') ?? '', /^\d+$/);
   assert.match((await fetch(`${url}/v1/models`)).headers.get('server-timing') ?? '', /^total;dur=/);
   assert.match((await fetch(`${url}/nowhere`)).headers.get('server-timing') ?? '', /^total;dur=/);
@@ -135,7 +137,8 @@ test('A body on GET is thrown away, and the connection goes on', async (t) => {
   const client = new RawClient(t, server.port);
   client.send(request('GET /v1/models', [], 'ignored') + request('POST /echo', [], 'next'));
   assert.match(await client.waitFor('next'), /\["a","b"\]/);
-  client.send(request('GET /v1/models', ['Transfer-Encoding: chunked'], '3\r\nabc\r\n0\r\n\r\n') + request('POST /echo', [], 'again'));
+  const chunked = request('GET /v1/models', ['Transfer-Encoding: chunked'], '3\r\nabc\r\n0\r\n\r\n');
+  client.send(chunked + request('POST /echo', [], 'again'));
   await client.waitFor('again');
 });
 

@@ -1,8 +1,11 @@
 // The table of paths, without a socket.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { errorTable, ServerError } from '../../src/errors.ts';
+import { Call } from '../../src/operation.ts';
+import type { ErrorShape } from '../../src/transport/routes.ts';
 import { Refusals, Route, routesOf } from '../../src/transport/routes.ts';
-import { encodeError, operation } from './support.ts';
+import { json, operation } from './support.ts';
 
 test('A segment is one parameter and a closing star takes the rest', () => {
   const route = new Route('/models/:version/files/*');
@@ -16,7 +19,8 @@ test('A parameter is decoded once', () => {
   const route = new Route('/:name');
   assert.deepEqual(route.match('/a%252Fb'), { name: 'a%2Fb' });
   assert.deepEqual(route.match('/a%2Fb'), { name: 'a/b' });
-  for (const path of ['/%', '/%zz', '/%c3', '/%ff', '/%0a', '/%7f', '/\ufffd']) assert.equal(route.match(path), 'malformed', path);
+  const malformed = ['/%', '/%zz', '/%c3', '/%ff', '/%0a', '/%7f', '/\ufffd'];
+  for (const path of malformed) assert.equal(route.match(path), 'malformed', path);
 });
 
 test('Names that objects have of their own are only names', () => {
@@ -35,22 +39,21 @@ test('Operations on one path are one route, and two that want the same are a mis
   const get = operation('GET', '/a', () => 1);
   const post = operation('POST', '/a', () => 1);
   const routes = routesOf([get, post, operation('DELETE', '/b', () => 1)]);
-  assert.deepEqual(routes.map(({ path, allow }) => [path, allow]), [['/a', 'GET, HEAD, POST, OPTIONS'], ['/b', 'DELETE, OPTIONS']]);
+  const table = routes.map(({ path, allow }) => [path, allow]);
+  assert.deepEqual(table, [['/a', 'GET, HEAD, POST, OPTIONS'], ['/b', 'DELETE, OPTIONS']]);
   assert.throws(() => routesOf([get, get]), /GET \/a and GET \/a both want GET \/a/);
 });
 
 test('The longest prefix gives the error shape, at whole segments', () => {
-  const shape = (name: string) => () => { throw new Error(name); };
-  const refusals = new Refusals([
-    { prefix: '/v1', encodeError: shape('v1') }, { prefix: '/', encodeError }, { prefix: '/v1/deep/', encodeError: shape('deep') },
-  ]);
-  const nameAt = (url: string): string => {
-    try {
-      refusals.notFound(url).encodeError(undefined as never, undefined as never);
-      return 'root';
-    } catch (error) {
-      return error instanceof TypeError ? 'root' : (error as Error).message;
-    }
+  const shape = (prefix: string): ErrorShape => ({
+    prefix, encodeError: (error) => json(prefix, errorTable[error.code].http),
+  });
+  const refusals = new Refusals([shape('/v1'), shape('/'), shape('/v1/deep/')]);
+  const prefixAt = (url: string): unknown => {
+    const refusal = refusals.notFound(url);
+    const call = new Call({ requestId: 'r', operation: refusal, timeoutMs: 1 });
+    return JSON.parse(String(refusal.encodeError(new ServerError('ROUTE_NOT_FOUND'), call).body));
   };
-  assert.deepEqual(['/', '/v1', '/v1/x', '/v10', '/v1/deep', '/v1/deep/x', ''].map(nameAt), ['root', 'v1', 'v1', 'root', 'deep', 'deep', 'root']);
+  const urls = ['/', '/v1', '/v1/x', '/v10', '/v1/deep', '/v1/deep/x', ''];
+  assert.deepEqual(urls.map(prefixAt), ['/', '/v1', '/v1', '/', '/v1/deep/', '/v1/deep/', '/']);
 });

@@ -47,14 +47,15 @@ export function json(body: unknown, status = 200, headers: Record<string, string
 
 /** Answers with what `run` gives for the body as text. */
 export function operation(
-  method: AnyOperation['method'], path: string, run: (text: string, call: Call) => unknown, more: Partial<AnyOperation> = {},
+  method: AnyOperation['method'], path: string, run: (text: string, call: Call) => unknown,
+  more: Partial<AnyOperation> = {},
 ): AnyOperation {
   return {
     name: `${method} ${path}`,
     method,
     path,
     summary: '',
-    group: 'Test',
+    scope: 'public', group: 'Test',
     decode: (bytes) => Buffer.from(bytes).toString(),
     run,
     encode: (output) => json(output),
@@ -119,13 +120,19 @@ export class RawClient {
   }
 
   async waitClosed(timeoutMs = 5000): Promise<string> {
-    await until(() => this.isClosed, `the server closed the connection; it sent ${JSON.stringify(this.received)}`, timeoutMs);
+    await this.#until(() => this.isClosed, 'the server closed the connection', timeoutMs);
     return this.received;
   }
 
   async waitFor(text: string, timeoutMs = 5000): Promise<string> {
-    await until(() => this.received.includes(text), `${text} came; it sent ${JSON.stringify(this.received)}`, timeoutMs);
+    await this.#until(() => this.received.includes(text), `${text} came`, timeoutMs);
     return this.received;
+  }
+
+  async #until(condition: () => boolean, what: string, timeoutMs: number): Promise<void> {
+    await until(condition, what, timeoutMs).catch((error: Error) => {
+      throw new Error(`${error.message} Received: ${JSON.stringify(this.received.slice(0, 1000))}`);
+    });
   }
 }
 

@@ -42,7 +42,7 @@ const startScript = `window.ui = SwaggerUIBundle({
 
 /** The operations of the API description and its page. */
 export function docsOperations(init: DocsInit): readonly AnyOperation[] {
-  const shared = { method: 'GET', group: init.group, unlimited: true, encodeError: init.encodeError } as const;
+  const shared = { method: 'GET', group: init.group, scope: 'public', unlimited: true, encodeError: init.encodeError } as const;
   const documentText = once(() => JSON.stringify(openapiDocument(init.operations(), init.info)));
   const files = new StaticFiles();
   const description: Operation<undefined, string> = {

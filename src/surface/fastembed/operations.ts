@@ -94,6 +94,7 @@ function embed(shape: Shape, engine: EmbedEngine, limits: FastembedLimits): Json
     path: shape.path,
     summary: shape.summary,
     group: fastembedGroup,
+    scope: 'infer',
     requestSchema: shape.requestSchema,
     responseSchema: shape.responseSchema,
     binaryTypes: [bytesContentType],

@@ -15,6 +15,7 @@ export const OpenaiError = Type.Object({
 
 /** Codes that clients of OpenAI know; others carry our own in lower case. */
 const knownCodes: Partial<Record<ErrorCode, string>> = {
+  UNAUTHENTICATED: 'invalid_api_key',
   MODEL_NOT_FOUND: 'model_not_found',
   MODEL_NOT_ALLOWED: 'model_not_found',
   RATE_LIMITED: 'rate_limit_exceeded',

@@ -29,6 +29,7 @@ function page<Out>(path: string, name: string, summary: string, run: () => Promi
     path,
     summary,
     group: systemGroup,
+    scope: name === 'stats' || name === 'metrics' ? 'metrics' : 'public',
     unlimited: true,
     decode: () => undefined,
     run,

@@ -27,6 +27,7 @@ export function teiEmbed(engine: EmbedEngine, defaultModel: string, limits: Inpu
     path: '/embed',
     summary: 'Embed texts or token ids.',
     group: teiGroup,
+    scope: 'infer',
     requestSchema: TeiEmbedRequest,
     responseSchema: TeiEmbedResponse,
     binaryTypes: [bytesContentType],

@@ -31,7 +31,7 @@ const info: ApiInfo = {
 
 function operationOf(change: Partial<AnyOperation>): AnyOperation {
   return {
-    name: 'test.operation', method: 'POST', path: '/path', summary: 'Does it.', group: 'One',
+    name: 'test.operation', method: 'POST', path: '/path', summary: 'Does it.', scope: 'public', group: 'One',
     decode: () => undefined, run: () => undefined, encode: () => assert.fail(), encodeError: () => assert.fail(),
     ...change,
   };
