@@ -1,0 +1,46 @@
+// Embedding models as rows of /models (seed 001): what they are, whether they are loaded, how much they are used.
+import type { KnownModel, Registry } from '../../registry/registry.ts';
+
+export type EmbeddingModelRow = {
+  readonly version: null;
+  readonly name: string;
+  readonly model_name: string;
+  readonly type: 'embedding';
+  readonly status: string;
+  readonly loaded: boolean;
+  readonly dimension: number | null;
+  readonly max_length: number | null;
+  readonly pooling: readonly string[] | null;
+  readonly precision: string | null;
+  readonly device: string | null;
+  readonly pinned: boolean;
+  readonly uses: number;
+  readonly idle_seconds: number;
+};
+
+export function embeddingModelRows(registry: Registry): EmbeddingModelRow[] {
+  return registry.list().map(embeddingModelRow);
+}
+
+/** What is not known before the first load is null; looking never loads. */
+export function embeddingModelRow(model: KnownModel): EmbeddingModelRow {
+  const { manifest, slot } = model;
+  const description = slot.model?.backend.description;
+  const pooling = manifest?.modules.flatMap((module) => (module.kind === 'pooling' ? module.modes : []));
+  return {
+    version: null,
+    name: model.name,
+    model_name: model.name,
+    type: 'embedding',
+    status: slot.state,
+    loaded: slot.state === 'ready',
+    dimension: description?.dimension ?? null,
+    max_length: manifest?.inputTokensMax ?? null,
+    pooling: pooling ?? null,
+    precision: manifest?.precision ?? null,
+    device: description?.provider ?? null,
+    pinned: model.pinned,
+    uses: slot.uses,
+    idle_seconds: Math.round(slot.idleMs / 1000),
+  };
+}
