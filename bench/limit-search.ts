@@ -1,18 +1,13 @@
 // Which thread setting and run size make the limit highest; and the whole grid of both, for choosing defaults by.
 import { textsFrom, type Profile } from './corpus.ts';
-import { cutRuns, LimitPool, threadChoices, threadsName } from './limit.ts';
+import { cutRuns, LimitPool, threadChoices, threadsName, type Cut } from './limit.ts';
 import type { BenchModel } from './models.ts';
 import type { BenchOptions } from './options.ts';
 import type { Patience } from './quiet.ts';
 import { median } from './report.ts';
 
 /** The best way found to run one profile on one model. */
-export type LimitPlan = {
-  readonly pool: LimitPool;
-  /** Padded tokens a run; 0 for one text a run. */
-  readonly runTokens: number;
-  readonly runs: readonly (readonly string[])[];
-};
+export type LimitPlan = { readonly pool: LimitPool; readonly cut: Cut };
 
 /** Another thread setting must be this much faster: on a quiet machine the first wins, and noise must not decide. */
 const threadsGainMin = 1.05;
@@ -37,15 +32,15 @@ export async function searchLimit(
   patience: Patience,
 ): Promise<LimitPlan> {
   const cuts = await distinctCuts(pools[0]!, profile, runTokens);
-  let best: LimitPlan = { pool: pools[0]!, ...cuts[0]! };
+  let best: LimitPlan = { pool: pools[0]!, cut: cuts[0]! };
   let bestRate = 0;
   const tryPlan = async (plan: LimitPlan, gainMin: number) => {
-    const { textsPerSecond } = await patience.quietestRate(() => plan.pool.measure(plan.runs, seconds));
+    const { textsPerSecond } = await patience.quietestRate(() => plan.pool.measure(plan.cut, seconds));
     if (textsPerSecond > bestRate * gainMin) [best, bestRate] = [plan, textsPerSecond];
   };
-  for (const cut of cuts) await tryPlan({ pool: pools[0]!, ...cut }, 1);
-  const { runTokens: tokens, runs } = best;
-  for (const pool of pools.slice(1)) await tryPlan({ pool, runTokens: tokens, runs }, threadsGainMin);
+  for (const cut of cuts) await tryPlan({ pool: pools[0]!, cut }, 1);
+  const { cut } = best;
+  for (const pool of pools.slice(1)) await tryPlan({ pool, cut }, threadsGainMin);
   return best;
 }
 
@@ -63,7 +58,7 @@ export async function printLimitGrid(
       for (let round = 0; round < options.rounds; round++) {
         for (const [p, pool] of pools.entries()) {
           for (const [c, cut] of cuts.entries()) {
-            const { textsPerSecond } = await patience.quietestRate(() => pool.measure(cut.runs, options.seconds));
+            const { textsPerSecond } = await patience.quietestRate(() => pool.measure(cut, options.seconds));
             rates[p]![c]!.push(textsPerSecond);
           }
         }
@@ -80,18 +75,14 @@ export async function printLimitGrid(
 }
 
 /** One cut for each run size, without those that cut like another: long texts run alone whatever the size. */
-async function distinctCuts(
-  pool: LimitPool,
-  profile: Profile,
-  runTokens: readonly number[],
-): Promise<Omit<LimitPlan, 'pool'>[]> {
+async function distinctCuts(pool: LimitPool, profile: Profile, runTokens: readonly number[]): Promise<Cut[]> {
   const texts = textsFrom(profile, 0, textCounts[profile]);
   const tokens = await pool.countTokens(texts);
-  const cuts = new Map<string, Omit<LimitPlan, 'pool'>>();
+  const cuts = new Map<string, Cut>();
   for (const size of runTokens) {
-    const runs = cutRuns(texts, tokens, size);
-    const shape = runs.map((run) => run.length).join();
-    if (!cuts.has(shape)) cuts.set(shape, { runTokens: runs.length === texts.length ? 0 : size, runs });
+    const cut = cutRuns(texts, tokens, size);
+    const shape = cut.runs.map((run) => run.length).join();
+    if (!cuts.has(shape)) cuts.set(shape, cut);
   }
   return [...cuts.values()];
 }

@@ -27,7 +27,7 @@ export type LimitOrder =
 export type LimitAnswer =
   | { readonly kind: 'loaded' }
   | { readonly kind: 'counted'; readonly tokens: readonly number[] }
-  | { readonly kind: 'measured'; readonly texts: number; readonly elapsedMs: number };
+  | { readonly kind: 'measured'; readonly tokens: number; readonly elapsedMs: number };
 
 const settings = workerData as LimitWorkerSettings;
 const tokenizer = new Tokenizer(readJson(settings.tokenizerFile), readJson(settings.tokenizerConfigFile));
@@ -57,19 +57,17 @@ async function measure(order: LimitOrder & { kind: 'measure' }): Promise<LimitAn
   const warmUntil = performance.now() + order.warmupMs;
   while (performance.now() < warmUntil) await embed(next());
   const start = performance.now();
-  let texts = 0;
+  let tokens = 0;
   let elapsedMs = 0;
   while (elapsedMs < order.measureMs) {
-    const run = next();
-    await embed(run);
-    texts += run.length;
+    tokens += await embed(next());
     elapsedMs = performance.now() - start;
   }
-  return { kind: 'measured', texts, elapsedMs };
+  return { kind: 'measured', tokens, elapsedMs };
 }
 
-/** The unit vectors of one run, row after row. */
-async function embed(texts: readonly string[]): Promise<Float32Array> {
+/** Makes the unit vectors of one run, row after row; returns how many tokens went in, padding left out. */
+async function embed(texts: readonly string[]): Promise<number> {
   const rows = texts.map(tokenize);
   const width = Math.max(...rows.map((row) => row.length));
   const shape = [rows.length, width];
@@ -92,7 +90,9 @@ async function embed(texts: readonly string[]): Promise<Float32Array> {
   }
   const results = await session.run(feeds);
   const hidden = results[session.outputNames[0]!]!;
-  return pool(hidden.data as Float32Array, rows.map((row) => row.length), width, hidden.dims[2]!);
+  const lengths = rows.map((row) => row.length);
+  pool(hidden.data as Float32Array, lengths, width, hidden.dims[2]!);
+  return lengths.reduce((sum, length) => sum + length, 0);
 }
 
 /** Mean over each row's own tokens, scaled to unit length. */

@@ -8,6 +8,15 @@ import type { BenchModel } from './models.ts';
 /** How many workers, and how many threads each session computes with. */
 export type Threads = { readonly workers: number; readonly intraOp: number };
 
+/** Texts as runs, in the order of their length. */
+export type Cut = {
+  readonly runs: readonly (readonly string[])[];
+  /** Padded tokens a run at most; 0 for one text a run. */
+  readonly runTokens: number;
+  /** Of one text, padding left out. */
+  readonly tokensMean: number;
+};
+
 const cores = availableParallelism();
 
 /** The settings that may be the fastest; never spinning, which loses everywhere but on an idle machine. */
@@ -59,23 +68,26 @@ export class LimitPool {
     return answer.kind === 'counted' ? answer.tokens : [];
   }
 
-  /** Texts a second over `runs`, repeated in turns by all workers until the time is over. */
-  async measure(runs: readonly (readonly string[])[], seconds: number): Promise<number> {
+  /**
+   * Texts a second over a cut's runs, repeated in turns by all workers until the time is over. Counted by tokens, since
+   * the runs done when it is over may hold somewhat shorter or longer texts than all of them.
+   */
+  async measure(cut: Cut, seconds: number): Promise<number> {
     const order: LimitOrder = {
       kind: 'measure',
-      runs: spread(runs),
+      runs: spread(cut.runs),
       cursor: new SharedArrayBuffer(4),
       warmupMs: Math.min(300, seconds * 250),
       measureMs: seconds * 1000,
     };
     const answers = this.#workers.map(nextAnswer);
     for (const worker of this.#workers) worker.postMessage(order);
-    let textsPerSecond = 0;
+    let tokensPerSecond = 0;
     for (const answer of await Promise.all(answers)) {
-      if (answer.kind === 'measured') textsPerSecond += (answer.texts / answer.elapsedMs) * 1000;
+      if (answer.kind === 'measured') tokensPerSecond += (answer.tokens / answer.elapsedMs) * 1000;
     }
-    this.lastTextsPerSecond = textsPerSecond;
-    return textsPerSecond;
+    this.lastTextsPerSecond = tokensPerSecond / cut.tokensMean;
+    return this.lastTextsPerSecond;
   }
 
   /** Call only between measurements: a thread stopped inside native code takes the process with it. */
@@ -87,7 +99,7 @@ export class LimitPool {
 }
 
 /** Texts sorted by length and cut into runs of at most `runTokens` padded tokens; 0 gives each text its own run. */
-export function cutRuns(texts: readonly string[], tokens: readonly number[], runTokens: number): string[][] {
+export function cutRuns(texts: readonly string[], tokens: readonly number[], runTokens: number): Cut {
   const order = texts.map((_, i) => i).sort((a, b) => tokens[a]! - tokens[b]!);
   const runs: string[][] = [];
   let run: string[] = [];
@@ -100,7 +112,8 @@ export function cutRuns(texts: readonly string[], tokens: readonly number[], run
     run.push(texts[i]!);
   }
   if (run.length > 0) runs.push(run);
-  return runs;
+  const tokensMean = tokens.reduce((sum, count) => sum + count, 0) / tokens.length;
+  return { runs, runTokens: runs.length === texts.length ? 0 : runTokens, tokensMean };
 }
 
 /** Short and long runs in turns, so that stopping anywhere in the list has done an average share of each. */

@@ -125,7 +125,7 @@ async function measureRound(round: RoundPlan, tools: BenchTools): Promise<Round>
 }
 
 function limitRate(plan: LimitPlan, seconds: number, tools: BenchTools): Promise<WatchedRate> {
-  return tools.patience.quietestRate(() => plan.pool.measure(plan.runs, seconds));
+  return tools.patience.quietestRate(() => plan.pool.measure(plan.cut, seconds));
 }
 
 type Measured = Omit<Row, 'model' | 'profile' | 'load' | 'batchedTextsPerSecond'>;
@@ -143,7 +143,7 @@ function makeRow(plan: LimitPlan, rounds: readonly Round[], l: number): Measured
   return {
     limitTextsPerSecond: median(rounds.map((round) => round.limit.textsPerSecond)),
     limitThreads: threadsName(plan.pool.threads),
-    limitRunTokens: plan.runTokens,
+    limitRunTokens: plan.cut.runTokens,
     serverTextsPerSecond: median(measures.map((measure) => measure.textsPerSecond)),
     ratio: median(ratios),
     ratios,

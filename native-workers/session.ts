@@ -1,23 +1,14 @@
 // One onnxruntime session and the tensors it is fed with: rows of token ids in, the graph's vectors out.
 // Invariant: one run at a time, since runs share the input memory; a worker has one task at a time.
-import { InferenceSession, Tensor, env } from 'onnxruntime-node';
+import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { float16Value } from '../src/tensor/float16.ts';
+import { openOrtSession } from './ort-session.ts';
+import type { OrtSession, OrtSettings } from './ort-session.ts';
 
-// Its errors come back as exceptions; the lines it writes besides are not for a server's standard error.
-env.logLevel = 'fatal';
-
-export type SessionSettings = {
-  readonly onnxFile: string;
-  readonly intraOpThreads: number;
-  readonly spinning: boolean;
-  readonly arena: boolean;
-  /** 'cpu' or 'cuda:N'. */
-  readonly device: string;
+export type SessionSettings = OrtSettings & {
   readonly padTokenId: number;
   /** Take the graph's own sentence vectors even where it gives token vectors, too. */
   readonly preferPooled: boolean;
-  /** For weights stored as int8: make float32 weights of them once, at load, instead of int8 arithmetic. */
-  readonly foldQuantizedWeights: boolean;
 };
 
 export type SessionOutput = {
@@ -41,7 +32,7 @@ export class EmbeddingSession {
   readonly #outputName: string;
   readonly #padTokenId: number;
 
-  private constructor(opened: Opened, settings: SessionSettings) {
+  private constructor(opened: OrtSession, settings: SessionSettings) {
     this.provider = opened.provider;
     this.fallback = opened.fallback;
     this.#session = opened.session;
@@ -52,7 +43,7 @@ export class EmbeddingSession {
 
   /** Falls back to the CPU when the wanted device cannot be used. Throws a plain Error; its text may name paths. */
   static async open(settings: SessionSettings): Promise<EmbeddingSession> {
-    const opened = await openOn(settings.device, settings);
+    const opened = await openOrtSession(settings);
     try {
       return new EmbeddingSession(opened, settings);
     } catch (error) {
@@ -82,59 +73,6 @@ export class EmbeddingSession {
   async close(): Promise<void> {
     await this.#session.release();
   }
-}
-
-type Opened = {
-  readonly session: InferenceSession;
-  readonly provider: string;
-  readonly fallback: string | undefined;
-};
-
-async function openOn(device: string, settings: SessionSettings): Promise<Opened> {
-  if (device === 'cpu') {
-    const session = await InferenceSession.create(settings.onnxFile, sessionOptions(['cpu'], settings));
-    return { session, provider: 'cpu', fallback: undefined };
-  }
-  let fallback = `The device '${device}' is not known.`;
-  const cuda = /^cuda(?::(\d+))?$/.exec(device);
-  if (cuda !== null) {
-    try {
-      const providers = [{ name: 'cuda', deviceId: Number(cuda[1] ?? 0) }, 'cpu'];
-      const session = await InferenceSession.create(settings.onnxFile, sessionOptions(providers, settings));
-      return { session, provider: 'cuda', fallback: undefined };
-    } catch (error) {
-      fallback = `${device} could not be used: ${withoutPaths((error as Error).message)}`;
-    }
-  }
-  return { ...(await openOn('cpu', settings)), fallback };
-}
-
-type Providers = NonNullable<InferenceSession.SessionOptions['executionProviders']>;
-
-function sessionOptions(executionProviders: Providers, settings: SessionSettings): InferenceSession.SessionOptions {
-  return {
-    executionProviders,
-    intraOpNumThreads: settings.intraOpThreads,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-    graphOptimizationLevel: 'all',
-    enableCpuMemArena: settings.arena,
-    // A pattern is kept for every shape ever seen, and shapes here differ from run to run.
-    enableMemPattern: false,
-    logSeverityLevel: 4,
-    extra: {
-      session: {
-        intra_op: { allow_spinning: settings.spinning ? '1' : '0' },
-        disable_quant_qdq: settings.foldQuantizedWeights ? '1' : '0',
-      },
-    },
-  };
-}
-
-/** The first line, directories cut from file names: a client may see why a device was not used. */
-function withoutPaths(message: string): string {
-  const line = message.split('\n', 1)[0]!;
-  return line.replace(/(?:[A-Za-z]:)?[\\/](?:[^\s\\/:'"]+[\\/])*/g, '').slice(0, 300);
 }
 
 /** Token vectors before pooled ones: those can be pooled as the request and the manifest say. */

@@ -12,7 +12,7 @@ import { echoCharsMax } from './limits.ts';
 export const exitCodes = {
   ok: { code: 0, meaning: 'It did what was asked.' },
   usage: { code: 2, meaning: 'The command line is wrong.' },
-  unavailable: { code: 69, meaning: 'The address or port cannot be had.' },
+  unavailable: { code: 69, meaning: 'The address or port cannot be had, or the model hub.' },
   internal: { code: 70, meaning: 'The server failed; its log says why.' },
   config: { code: 78, meaning: 'An option has a value that is not allowed, or the model cannot be used.' },
 } as const satisfies Record<string, { code: number; meaning: string }>;
@@ -45,6 +45,9 @@ type CommandRow = {
 /** A new command is a row here and a case in main.ts. */
 export const commands = {
   serve: { summary: 'Start the server; also without any command.', operands: [] },
+  pull: {
+    summary: 'Bring a model of the hub into the cache and print its folder.', operands: ['[REPO[@REVISION]]'],
+  },
   'print-config': {
     summary: 'Print each option\'s value and where it came from.', operands: [], flag: { long: 'print-config' },
   },
@@ -57,6 +60,13 @@ export type CommandName = keyof typeof commands;
 /** What the command line asks for. `text` is for standard output; `warnings` are one line each, for the log. */
 export type Invocation =
   | { readonly command: 'serve'; readonly config: Config; readonly warnings: readonly string[] }
+  | {
+    readonly command: 'pull';
+    /** As it was written; undefined for all that the option `models` names. */
+    readonly repo: string | undefined;
+    readonly config: Config;
+    readonly warnings: readonly string[];
+  }
   | { readonly command: 'print-config'; readonly text: string; readonly warnings: readonly string[] }
   | { readonly command: 'help'; readonly text: string; readonly warnings: readonly [] }
   | { readonly command: 'version'; readonly warnings: readonly [] };
@@ -69,7 +79,7 @@ const optionFlags: ReadonlyMap<string, readonly [OptionName, OptionSchema]> = ne
 
 /** Reads the arguments after the program's name. Throws ExitError. */
 export function readCommandLine(argv: readonly string[], world: Omit<ConfigInput, 'flags'> = {}): Invocation {
-  const { command, flags, problems } = readArguments(argv);
+  const { command, operands, flags, problems } = readArguments(argv);
   // Whoever asks for help gets it, whatever else is wrong.
   if (command === 'help') return { command, text: helpText(), warnings: [] };
   if (command === 'version') return { command, warnings: [] };
@@ -77,7 +87,8 @@ export function readCommandLine(argv: readonly string[], world: Omit<ConfigInput
   try {
     const reading = readConfig({ ...world, flags });
     if (command === 'print-config') return { command, text: describeConfig(reading), warnings: reading.warnings };
-    return { command, config: reading.config, warnings: reading.warnings };
+    const { config, warnings } = reading;
+    return command === 'pull' ? { command, repo: operands[0], config, warnings } : { command, config, warnings };
   } catch (error) {
     if (error instanceof ConfigError) throw new ExitError('config', error.message);
     throw error;
@@ -86,7 +97,7 @@ export function readCommandLine(argv: readonly string[], world: Omit<ConfigInput
 
 export function helpText(): string {
   const names = commandRows.map(([name, { summary, operands }]) => (
-    `  ${[name, ...operands].join(' ').padEnd(14)}${summary}`));
+    `  ${[name, ...operands].join(' ').padEnd(26)}${summary}`));
   const codes = Object.values(exitCodes).map(({ code, meaning }) => `  ${String(code).padEnd(4)}${meaning}`);
   const order = 'A flag wins over the environment variables in brackets, the environment over a .env file in ' +
     'the working directory, and that over the default.';
@@ -96,7 +107,13 @@ export function helpText(): string {
   ].join('\n');
 }
 
-type Arguments = { command: CommandName; flags: Map<OptionName, string>; problems: string[] };
+type Arguments = {
+  command: CommandName;
+  /** The words after the command. */
+  operands: readonly string[];
+  flags: Map<OptionName, string>;
+  problems: string[];
+};
 type OptionToken = {
   readonly name: string;
   readonly rawName: string;
@@ -124,7 +141,7 @@ function readArguments(argv: readonly string[]): Arguments {
   const named = Object.hasOwn(commands, word) ? word as CommandName : undefined;
   // After a wrong flag nobody knows which words were meant as its value.
   if (problems.length === 0) problems.push(...wordProblems(word, named, operands));
-  return { command: asked ?? named ?? 'serve', flags, problems };
+  return { command: asked ?? named ?? 'serve', operands, flags, problems };
 }
 
 function wordProblems(word: string, named: CommandName | undefined, operands: readonly string[]): string[] {

@@ -11,11 +11,16 @@ export const runTokensMax = 16_384;
 export const runTokensMin = 64;
 /** How long a measurement waits for an idle moment before it takes one. */
 export const aloneWaitMsMax = 2000;
+/** The part of a batch's own time that its answered clients are given to ask again, and its bound. */
+export const regroupFraction = 1 / 12;
+export const regroupMsMax = 5;
 /** Waiting inputs that the batching policy looks at: more gives no better lengths, only a longer sort. */
 export const selectionWindowInputs = 512;
 /** Bounds of what a full queue tells a client to wait. */
 export const retryAfterMsMin = 1000;
 export const retryAfterMsMax = 60_000;
+/** How often a key file is looked at for changes. */
+export const keyFilePollMs = 1000;
 /** How long a failed load is answered from memory before it is tried again. */
 export const loadRetryMs = 5000;
 /** Bodies of all requests together; above it new bodies are refused, so a burst cannot exhaust memory. */
@@ -30,6 +35,53 @@ export const echoCharsMax = 80;
 export const truncatedHeaderItemsMax = 64;
 /** Time buckets kept by the rate limiter in memory: one per client address. */
 export const rateLimitClientsMax = 100_000;
+/** Rows of the inference history that wait in memory for the database; above it the oldest are dropped. */
+export const historyBufferRowsMax = 10_000;
+/** Rows written at once, and rows waiting that are written without waiting for the interval. */
+export const historyBatchRows = 512;
+/** Old rows removed in one step, so that no step holds the database for long. */
+export const historyPruneRows = 1024;
+/** Rows in one page of the history. */
+export const historyPageRowsMax = 500;
+/** Of a name that came from a client, and how many inputs or metrics, one row keeps: a row stays below 16 KB. */
+export const historyTextCharsMax = 128;
+export const historyItemsMax = 16;
+/** Tries of one request to the hub in a row that brought nothing, and the wait after the first; it doubles. */
+export const hubTriesMax = 5;
+export const hubRetryMs = 1000;
+/** Where the doubling ends, and the longest wait a hub may ask for: its own limits last five minutes. */
+export const hubRetryWaitMsMax = 8000;
+export const hubRetryAfterMsMax = 300_000;
+export const hubRedirectsMax = 5;
+/** Of the JSON that lists a repository; one with 10,000 files has 3 MB. */
+export const hubListingBytesMax = 32 * 1024 * 1024;
+/** A download that brought this much since its last failure may fail again from the start. */
+export const hubHeadwayBytes = 1024 * 1024;
+export const hubDownloadsAtOnce = 4;
+/** A lock is touched this often, and broken when that has not happened for long: its holder is gone or hangs. */
+export const hubLockTouchMs = 5000;
+export const hubLockStaleMs = 30_000;
+export const hubLockPollMs = 100;
+/** Links of pulls that were killed are removed after this. */
+export const hubStagingAgeMsMax = 3_600_000;
+
+assert(hubLockStaleMs > 3 * hubLockTouchMs, 'a late timer must not cost the lock');
+assert(hubRetryMs <= hubRetryWaitMsMax && hubRetryWaitMsMax <= hubRetryAfterMsMax);/** Elements of one tensor in a request: an image of 22 megapixels with three channels. */
+export const tensorElementsMax = 64 * 1024 * 1024;
+/** Dimensions of one tensor: more than any model here has, few enough to walk by recursion. */
+export const tensorRankMax = 8;
+/** Inferences that wait for one tensor model, and the bytes of their inputs together. */
+export const tensorQueueTasksMax = 256;
+export const tensorQueueBytesMax = 512 * 1024 * 1024;
+/** Items of one batch of inferences. */
+export const tensorBatchItemsMax = 100;
+/** Versions that one comparison runs, and how often each. */
+export const compareVersionsMax = 8;
+export const compareRunsMax = 50;
 
 assert(runTokensMin <= runTokensMax);
+assert(historyPruneRows > historyBatchRows, 'removing must outrun writing');
+assert(historyBatchRows < historyBufferRowsMax);
 assert(requestIdCharsMax > 36, 'a UUID must fit');
+assert(tensorQueueTasksMax >= tensorBatchItemsMax, 'one batch must fit');
+assert(tensorQueueBytesMax >= tensorElementsMax * 8, 'one tensor of the widest type must fit');

@@ -3,19 +3,13 @@ import type { Redis } from 'ioredis';
 import { authorizer, isLoopback } from './access/access.ts';
 import { KeyFile } from './access/key-file.ts';
 import { keyOfEverything, type ApiKey } from './access/keys.ts';
-import { chooseDevices } from './backend/devices.ts';
-import type { EmbeddingManifest } from './backend/manifest.ts';
-import { openOnnxBackend, type OnnxOptions } from './backend/onnx.ts';
-import { coresAvailable } from './config/cores.ts';
 import type { Config } from './config.ts';
 import { EmbedEngine } from './engine/embed.ts';
 import { requestLog, type Log } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { AnyOperation, CallObserver } from './operation.ts';
-import { readManifest } from './registry/manifest.ts';
-import { EmbeddingModel } from './registry/embedding-model.ts';
-import { ModelCache } from './registry/model-cache.ts';
-import { Registry, type ModelEntry } from './registry/registry.ts';
+import { embeddingModels, modelCache } from './models.ts';
+import { Registry } from './registry/registry.ts';
 import { DetailError, detailError } from './surface/detail-errors.ts';
 import { docsOperations } from './surface/docs/operations.ts';
 import { chooseByField } from './surface/embed-choice.ts';
@@ -43,12 +37,6 @@ export type Server = {
   close(): Promise<void>;
 };
 
-/** The embedded model, and the names it answers to. */
-const defaultModel = {
-  directory: new URL('../../models/all-MiniLM-L6-v2/', import.meta.url),
-  name: 'sentence-transformers/all-MiniLM-L6-v2',
-};
-
 /**
  * Starts to listen, then loads the model: probes answer at once, requests wait for the load. Throws
  * ManifestError for a model folder that makes no sense and ListenError for a port that cannot be had.
@@ -56,14 +44,14 @@ const defaultModel = {
 export async function startServer(config: Config, log: Log): Promise<Server> {
   const version = packageVersion();
   const metrics = new Metrics(version);
-  const manifest = readModel(config);
   const registry = new Registry(modelCache(config, log), config.allowedModels);
+  const { atStart, onDemand } = embeddingModels(config, metrics, log);
   const engine = new EmbedEngine(registry, config.allowDimensions);
   let accepting = true;
 
   const operations: AnyOperation[] = [
     ...openaiOperations(engine, registry, { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax }),
-    ...embedOperations(engine, manifest.name, config),
+    ...embedOperations(engine, atStart[0]!.name, config),
     ...systemOperations({ version, registry, metrics, accepting: () => accepting }, config.metricsEnabled),
   ];
   const errorSchemas = { [openaiGroup]: OpenaiError, [fastembedGroup]: DetailError, [teiGroup]: TeiError, [systemGroup]: DetailError };
@@ -93,9 +81,10 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   });
   log.info({ host: config.host, port: http.port }, 'listening');
 
-  const model = registry.add(embeddingEntry(manifest, config, metrics, log));
-  const started = model.slot.lease().then((lease) => lease.release());
-  started.catch((error: unknown) => log.error({ model: manifest.name, err: error }, 'the model could not be loaded'));
+  const started = Promise.all(atStart.map(async (entry) => (await registry.add(entry).slot.lease()).release()));
+  for (const entry of onDemand) registry.add(entry);
+  // Whoever waits for ready() hears of it; the log has the reason.
+  started.catch(() => {});
   metrics.watch({
     requestsInFlight: () => http.inFlight,
     models: () => registry.list().map((each) => [each.name, each.gauges]),
@@ -103,7 +92,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
 
   return {
     port: http.port,
-    ready: () => started,
+    ready: async () => void (await started),
     close: async () => {
       accepting = false;
       await new Promise((resolve) => setTimeout(resolve, config.drainDelayMs));
@@ -122,22 +111,6 @@ function embedOperations(engine: EmbedEngine, defaultName: string, config: Confi
   return [chooseByField('inputs', tei, embedOne(engine, limits)), embedBatch(engine, limits)];
 }
 
-function readModel(config: Config): EmbeddingManifest {
-  const name = config.modelName ?? (config.modelPath === undefined ? defaultModel.name : undefined);
-  return readManifest(config.modelPath ?? defaultModel.directory.pathname, {
-    precision: config.precision,
-    ...(name !== undefined && { name }),
-    ...(config.pooling !== undefined && { pooling: config.pooling }),
-    ...(config.contextTokensMax !== undefined && { contextTokensMax: config.contextTokensMax }),
-  });
-}
-
-/** `all-MiniLM-L6-v2` of `sentence-transformers/all-MiniLM-L6-v2`: sentence-transformers itself knows it so. */
-function aliasesOf(name: string): string[] {
-  const short = name.split('/').at(-1)!;
-  return short === name ? [] : [short];
-}
-
 /** The keys in force, and the end of watching their file. Throws KeyListError or the file's error. */
 function openKeys(config: Config, log: Log): { keys: () => readonly ApiKey[] | undefined; close: () => void } {
   const fromOption = config.apiKey === undefined ? [] : [keyOfEverything(config.apiKey)];
@@ -151,54 +124,6 @@ function openKeys(config: Config, log: Log): { keys: () => readonly ApiKey[] | u
     else log.info({ keys: outcome.keys }, 'keys read again');
   });
   return { keys: () => [...fromOption, ...file.keys], close: () => file.close() };
-}
-
-function modelCache(config: Config, log: Log): ModelCache {
-  const { modelsMax, modelIdleMsMax, cleanupIntervalMs } = config;
-  return new ModelCache({ modelsMax, idleMsMax: modelIdleMsMax, cleanupIntervalMs }, ({ name, reason }) => {
-    log.info({ model: name, reason }, 'model leaves');
-  });
-}
-
-/** The first model is pinned: somebody who starts a server for one model wants it to answer at once. */
-function embeddingEntry(manifest: EmbeddingManifest, config: Config, metrics: Metrics, log: Log): ModelEntry {
-  const { name } = manifest;
-  const modelMetrics = metrics.model(name);
-  const options = onnxOptions(config);
-  return {
-    name,
-    aliases: aliasesOf(name),
-    pinned: true,
-    metrics: modelMetrics,
-    open: async () => {
-      const backend = await openOnnxBackend(manifest, options, (error) => {
-        modelMetrics.workerCrashed();
-        log.error({ model: name, err: error }, 'a worker died; another one takes its place');
-      });
-      const { dimension, provider, fallback, loadMs } = backend.description;
-      if (fallback !== undefined) {
-        modelMetrics.deviceFellBack();
-        log.warn({ model: name, reason: fallback }, 'running on the CPU');
-      }
-      const facts = { dimension, device: provider, precision: manifest.precision, workers: options.workers, load_ms: Math.round(loadMs) };
-      log.info({ model: name, ...facts }, 'model ready');
-      return new EmbeddingModel(manifest, backend, config.queueTokensMax, modelMetrics);
-    },
-  };
-}
-
-function onnxOptions(config: Config): OnnxOptions {
-  const cores = coresAvailable();
-  const workers = config.workers === 'auto' ? cores : config.workers;
-  return {
-    workers,
-    // More threads than cores cost a tenth to a fifth of the throughput (bench/README.md).
-    intraOpThreads: config.intraOpThreads === 'auto' ? Math.max(1, Math.floor(cores / workers)) : config.intraOpThreads,
-    intraOpSpinning: config.intraOpSpinning,
-    cpuArena: config.cpuArena,
-    devices: chooseDevices(config.device),
-    runTokensMax: config.runTokensMax,
-  };
 }
 
 function observers(metrics: Metrics, requests: CallObserver): CallObserver {

@@ -9,13 +9,13 @@ const linesMax = 300;
 
 const layers: readonly (readonly string[])[] = [
   ['limits', 'errors', 'tensor'],
-  ['operation', 'metrics', 'config'],
+  ['operation', 'metrics', 'config', 'access'],
   ['backend', 'batch', 'native-workers'],
-  ['registry'],
+  ['registry', 'history', 'hub'],
   ['engine'],
   ['surface'],
   ['transport'],
-  ['server', 'cli', 'log', 'version', 'main'],
+  ['server', 'models', 'cli', 'log', 'version', 'pull', 'main'],
 ];
 
 /** Beyond the layers: who may import what across a thread or beside the line. */
@@ -33,6 +33,8 @@ const homes: Readonly<Record<string, RegExp>> = {
   'prom-client': /^src\/metrics\.ts$/,
   pino: /^src\/log\.ts$/,
   ioredis: /^src\/(server|transport\/rate-limit)\.ts$/,
+  lmdb: /^src\/history\//,
+  mongodb: /^src\/history\//,
   'swagger-ui-dist': /^src\/surface\/docs\//,
   typebox: /^src\/(operation|config|config\/.*|surface\/.*)\.ts$/,
 };

@@ -3,7 +3,7 @@
 import Type, { type Static } from 'typebox';
 import { bodyBytesInFlightMax, inputTokenIdsMax, openaiInputsMax, runTokensMin } from '../limits.ts';
 
-export const groups = ['Server', 'Model', 'Computation', 'Request limits', 'Access', 'Observation', 'Storage'] as const;
+export const groups = ['Server', 'Model', 'Hub', 'Computation', 'Request limits', 'Access', 'Observation', 'Storage'] as const;
 
 /** What a schema cannot say about an option. */
 export type OptionRow = {
@@ -61,6 +61,11 @@ export const configSchema = Type.Object({
   modelPath: Type.Optional(Type.String({ minLength: 1, ...row({
     group: 'Model', flag: 'model-path', env: ['MODEL_PATH', 'EMB_PROVIDER_MODEL_PATH'],
     help: 'Folder of a Hugging Face model with ONNX files. Unset: the embedded all-MiniLM-L6-v2.' }) })),
+  models: Type.Array(Type.String({ pattern: '^[\\w.-]+/[\\w.-]+(@[\\w./+-]+)?$' }), {
+    maxItems: 1000, default: [], ...row({
+      group: 'Model', flag: 'models', env: ['MODELS'],
+      allowed: 'a comma list or a JSON list of org/name or org/name@revision',
+      help: 'Repositories of the hub to load at start, pulled if they are not in its cache.' }) }),
   modelName: Type.Optional(Type.String({ pattern: '^[!-~]{1,200}$', ...row({
     group: 'Model', flag: 'model-name', env: ['MODEL_NAME', 'EMB_PROVIDER_MODEL_NAME'],
     help: 'Name that clients ask for. Unset: what the model folder says.',
@@ -92,12 +97,47 @@ export const configSchema = Type.Object({
     group: 'Model', flag: 'allow-dimensions', env: ['ALLOW_DIMENSIONS'],
     help: 'Cut vectors to any `dimensions` a client asks for, though the model was not trained for it.' }),
 
+  // Other programs use these too; what is wrong with them matters only where a hub is asked: hub/settings.ts.
+  hubEndpoint: Type.String({ minLength: 1, default: 'https://huggingface.co', ...row({
+    group: 'Hub', flag: 'hub-endpoint', env: ['HF_ENDPOINT'], allowed: 'a URL such as https://hub.example.com',
+    help: 'The Hugging Face hub, or a mirror of it, that models are pulled from.' }) }),
+  hubToken: Type.Optional(Type.String({ minLength: 1, ...row({
+    group: 'Hub', flag: 'hub-token', env: ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'], secret: true,
+    help: 'Token for private and gated repositories. Unset: what `hf auth login` has left.' }) })),
+  hubTokenPath: Type.Optional(Type.String({ minLength: 1, ...row({
+    group: 'Hub', flag: 'hub-token-path', env: ['HF_TOKEN_PATH'], help: 'That file. Unset: token in HF_HOME.' }) })),
+  hubOffline: yesNo(false, {
+    group: 'Hub', flag: 'hub-offline', env: ['HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE'], shared: true,
+    help: 'Use what the cache has and ask the hub for nothing.' }),
+  hubHome: Type.Optional(Type.String({ minLength: 1, ...row({
+    group: 'Hub', flag: 'hub-home', env: ['HF_HOME'],
+    help: 'Folder that Hugging Face programs share. Unset: huggingface in XDG_CACHE_HOME.' }) })),
+  hubCache: Type.Optional(Type.String({ minLength: 1, ...row({
+    group: 'Hub', flag: 'hub-cache', env: ['HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE'],
+    help: 'Folder for pulled models, laid out as Python\'s huggingface_hub does. Unset: hub in HF_HOME.' }) })),
+  cacheHome: Type.Optional(Type.String({ minLength: 1, ...row({
+    group: 'Hub', flag: 'cache-home', env: ['XDG_CACHE_HOME'],
+    help: 'Folder for the caches of all programs. Unset: .cache in the home folder.' }) })),
+  hubRequestTimeoutMs: Type.Integer({ minimum: 1, maximum: timerMsMax, default: 10_000, ...row({
+    group: 'Hub', flag: 'hub-timeout', env: ['HF_HUB_ETAG_TIMEOUT'], unit: 'seconds', shared: true,
+    help: 'How long the hub may take to say what a repository has.' }) }),
+  hubDownloadTimeoutMs: Type.Integer({ minimum: 1, maximum: timerMsMax, default: 10_000, ...row({
+    group: 'Hub', flag: 'hub-download-timeout', env: ['HF_HUB_DOWNLOAD_TIMEOUT'], unit: 'seconds', shared: true,
+    help: 'How long a download may stand still before it is resumed.' }) }),
+  modelBytesMax: Type.Integer({ minimum: 1024, maximum: 1024 ** 4, default: 32 * 1024 ** 3, ...row({
+    group: 'Hub', flag: 'max-model-size', env: ['MAX_MODEL_SIZE'], unit: 'bytes',
+    help: 'Largest model that is pulled, all its files together.' }) }),
+  quiet: yesNo(false, {
+    group: 'Hub', flag: 'quiet', env: ['HF_HUB_DISABLE_PROGRESS_BARS'], shared: true,
+    help: 'Show no progress while pulling; without a terminal there is none anyway.' }),
+
   workers: autoOr(1, threadsMax, {
     group: 'Computation', flag: 'workers', env: ['THREAD_POOL_WORKERS'],
     help: 'Worker threads, each with its own session of the model. auto: the cores this process may use.' }),
   intraOpThreads: autoOr(1, threadsMax, {
     group: 'Computation', flag: 'intra-op-threads', env: ['INTRA_OP_THREADS'],
-    help: 'Threads of each session.' }),
+    help: 'Threads of each session. auto: the cores divided among the workers, which gives the most texts a second; ' +
+      'as many as there are cores makes a lone request up to twice as fast.' }),
   intraOpSpinning: yesNo(false, {
     group: 'Computation', flag: 'intra-op-spinning', env: ['INTRA_OP_SPINNING'],
     help: 'Let idle session threads spin: a little less latency for one request, much less throughput for many.' }),
@@ -135,6 +175,16 @@ export const configSchema = Type.Object({
     group: 'Request limits', flag: 'max-request-size', env: ['MAX_REQUEST_SIZE'], unit: 'bytes',
     help: 'Largest request body; a larger one is answered with 413.' }) }),
 
+  apiKey: Type.Optional(Type.String({ minLength: 16, maxLength: 1000, ...row({
+    group: 'Access', flag: 'api-key', env: ['API_KEY'], secret: true,
+    allowed: 'at least 16 characters',
+    help: 'One key that may do everything. Without any key, whoever reaches the server may use it.' }) })),
+  apiKeysFile: Type.Optional(Type.String({ minLength: 1, ...row({
+    group: 'Access', flag: 'api-keys-file', env: ['API_KEYS_FILE'],
+    help: 'JSON list of keys: name, key or sha256, scopes (infer, admin, metrics), expires. Read again when it changes.' }) })),
+  allowAdminWithoutKeys: yesNo(false, {
+    group: 'Access', flag: 'allow-admin-without-keys', env: ['ALLOW_ADMIN_WITHOUT_KEYS'],
+    help: 'Let everybody administer a server without keys that other machines reach.' }),
   allowedModels: Type.Array(Type.String({ minLength: 1 }), { maxItems: 1000, default: [], ...row({
     group: 'Access', flag: 'allowed-models', env: ['ALLOWED_MODELS'],
     allowed: 'a comma list or a JSON list of model names',
@@ -172,6 +222,23 @@ export const configSchema = Type.Object({
     allowed: 'redis://…, rediss://… or the path of a socket' }) })),
   dataDirectory: Type.String({ minLength: 1, default: './data', ...row({
     group: 'Storage', flag: 'data-dir', env: ['DATA_DIR'], help: 'Folder for what the server keeps.' }) }),
+  historyEnabled: yesNo(true, {
+    group: 'Storage', flag: 'history', env: ['ENABLE_HISTORY'],
+    help: 'Keep a row for each inference of the tensor models and serve GET /inference/history.' }),
+  mongodbUrl: Type.Optional(Type.String({ pattern: '^mongodb(\\+srv)?://\\S+$', ...row({
+    group: 'Storage', flag: 'mongodb-url', env: ['MONGODB_URL'], secret: true,
+    help: 'MongoDB for the inference history, database `ortserve` unless the path names one. ' +
+      'Unset: a file in the data folder.',
+    allowed: 'mongodb://… or mongodb+srv://…' }) })),
+  historyFlushMs: Type.Integer({ minimum: 10, maximum: 60_000, default: 200, ...row({
+    group: 'Storage', flag: 'history-flush-interval', env: ['HISTORY_FLUSH_INTERVAL'], unit: 'seconds',
+    help: 'A row of the history is written at the latest after that; a crash loses no older one.' }) }),
+  historyRowsMax: upTo(10_000_000, 100_000, {
+    group: 'Storage', flag: 'history-rows', env: ['HISTORY_ROWS'],
+    help: 'Rows that the history keeps; the oldest go first.' }),
+  historyAgeMsMax: Type.Integer({ minimum: 1000, maximum: 3_153_600_000_000, default: 2_592_000_000, ...row({
+    group: 'Storage', flag: 'history-retention', env: ['HISTORY_RETENTION'], unit: 'seconds',
+    help: 'Age at which a row of the history goes.' }) }),
 });
 
 type Values = Static<typeof configSchema>;

@@ -26,9 +26,16 @@ export function onnxFileNames(precision: Precision, cpu: Cpu): readonly string[]
   return ['model_qint8_avx512_vnni.onnx', 'model_quint8_avx2.onnx', ...generic, 'model_qint8_avx512.onnx'];
 }
 
-/** The first of `names` that is in one of `folders`, folders first to last; undefined when none is. */
-export function findOnnxFile(folders: readonly string[], names: readonly string[]): string | undefined {
-  const present = folders.map((folder) => new Set(onnxFilesIn(folder)));
+/**
+ * The first of `names` that is in one of `folders`, folders first to last; undefined when none is.
+ * `filesIn` lists the ONNX files of a folder: of a disk, or of a repository that is not here yet.
+ */
+export function findOnnxFile(
+  folders: readonly string[],
+  names: readonly string[],
+  filesIn: (folder: string) => readonly string[] = onnxFilesIn,
+): string | undefined {
+  const present = folders.map((folder) => new Set(filesIn(folder)));
   for (const name of names) {
     const index = present.findIndex((files) => files.has(name));
     if (index >= 0) return path.join(folders[index]!, name);

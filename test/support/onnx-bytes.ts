@@ -1,7 +1,9 @@
 // Writes small ONNX models as bytes, so that tests can have any graph without a Python toolchain.
 // Field numbers are those of onnx.proto.
 
-export const elementTypes = { float32: 1, int32: 6, int64: 7, float16: 10 } as const;
+export const elementTypes = {
+  float32: 1, uint8: 2, int8: 3, uint16: 4, int16: 5, int32: 6, int64: 7, string: 8, bool: 9, float16: 10, float64: 11, uint32: 12, uint64: 13,
+} as const;
 
 export type ElementType = keyof typeof elementTypes;
 

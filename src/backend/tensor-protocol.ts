@@ -1,0 +1,67 @@
+// The thread boundary of tensor models: what the main thread and native-workers/tensor-worker.ts say to each other.
+// Errors cross as data, since structured clone loses an error's class and code.
+import type { DataType, Tensor } from '../tensor/dtypes.ts';
+import type { Dimension } from '../tensor/shapes.ts';
+import type { Failure } from './protocol.ts';
+
+/** By name; pairs, since any string can be a name, `__proto__` too. */
+export type NamedTensors = readonly (readonly [name: string, tensor: Tensor])[];
+
+/** One run. The inputs' memory is transferred: no two share a buffer, and the caller keeps none of it. */
+export type TensorTask = {
+  readonly kind: 'run';
+  readonly inputs: NamedTensors;
+  /** The graph's outputs to give back; others are not copied. */
+  readonly outputs: readonly string[];
+};
+
+/** Tells what the worker loaded, or why it could not: a failed load is a value, never a thrown error. */
+export type TensorDescribeTask = { readonly kind: 'describe' };
+
+export type TensorWorkerTask = TensorTask | TensorDescribeTask;
+
+export type TensorReply = {
+  readonly ok: true;
+  /** In the order of the task's `outputs`. Transferred. */
+  readonly outputs: NamedTensors;
+  readonly runMs: number;
+};
+
+/** An input or output as the graph declares it. */
+export type TensorInfo = {
+  readonly name: string;
+  readonly datatype: DataType;
+  /** Empty for a single value, and for a graph that does not tell. */
+  readonly shape: readonly Dimension[];
+};
+
+export type TensorDescription = {
+  readonly ok: true;
+  /** Which of the pool's workers answers: 0 and up, in the order they started. */
+  readonly worker: number;
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  /** The execution provider the session runs on: 'cpu', 'cuda'. */
+  readonly provider: string;
+  /** Why a wanted device was not used; undefined when it was. */
+  readonly fallback: string | undefined;
+  readonly loadMs: number;
+};
+
+export type TensorWorkerReply = TensorReply | TensorDescription | Failure;
+
+/** What a worker is started with (Piscina `workerData`). */
+export type TensorWorkerSettings = {
+  /** Absolute; never shown to a client. */
+  readonly onnxFile: string;
+  readonly intraOpThreads: number;
+  readonly spinning: boolean;
+  readonly arena: boolean;
+  /** Wanted devices in order: 'cpu', 'cuda:0'; worker i of a pool takes entry i modulo the length. */
+  readonly devices: readonly string[];
+  /**
+   * Two 32-bit counters, zero at first and shared by the pool's workers: each takes the next number of the first
+   * as its i, and adds one to the second when it has loaded or failed to.
+   */
+  readonly counters: SharedArrayBuffer;
+};

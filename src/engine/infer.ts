@@ -1,0 +1,96 @@
+// Inference on one tensor model: fields in, outputs and metrics out.
+import { ServerError, toServerError } from '../errors.ts';
+import type { TensorOutput } from '../registry/tensor-manifest.ts';
+import type { LeasedModel } from '../registry/tensor-models.ts';
+import { elementNumber, type Tensor } from '../tensor/dtypes.ts';
+import { fieldOf, flagOf, readInputs, type Fields } from './infer-inputs.ts';
+
+export type InferRequest = {
+  /**
+   * The model's inputs by field: nested lists, `{shape, data}` with a flat list, or `{shape, data}` with raw
+   * values as base64 text or bytes; besides them `version`, `return_metrics`, and the flags of the manifest.
+   */
+  readonly fields: Fields;
+  /** Asked before the run starts: true drops it. */
+  readonly isCancelled: () => boolean;
+};
+
+export type InferResult = {
+  /** Without metrics, in the manifest's order; the caller's. */
+  readonly outputs: readonly { readonly field: string; readonly tensor: Tensor }[];
+  /** All metrics by field; not finite where the model gave nothing better. */
+  readonly metrics: ReadonlyMap<string, number>;
+  readonly returnMetrics: boolean;
+  readonly queueMs: number;
+  readonly runMs: number;
+};
+
+/** Throws REQUEST_INVALID or INPUT_TOO_LONG naming the field, and what the backend throws. */
+export async function infer(model: LeasedModel, request: InferRequest): Promise<InferResult> {
+  try {
+    const result = await run(model, request);
+    model.stats.answered(result.runMs, result.metrics);
+    return result;
+  } catch (error) {
+    if (!(error instanceof ServerError) || error.code !== 'CANCELLED') model.stats.failed();
+    throw error;
+  }
+}
+
+/**
+ * Every request's result, or its error, in its place. Only so many are handed over at once as the model can
+ * run, so that a long batch leaves room for others.
+ */
+export async function inferBatch(
+  model: LeasedModel,
+  requests: readonly InferRequest[],
+): Promise<(InferResult | ServerError)[]> {
+  const results: (InferResult | ServerError)[] = [];
+  let next = 0;
+  const work = async (): Promise<void> => {
+    for (let i = next++; i < requests.length; i = next++) {
+      results[i] = await infer(model, requests[i]!).catch(toServerError);
+    }
+  };
+  // One more than can run, so that no worker waits for the event loop.
+  await Promise.all(Array.from({ length: model.backend.concurrency + 1 }, work));
+  return results;
+}
+
+async function run(
+  { files, table, backend }: LeasedModel,
+  { fields, isCancelled }: InferRequest,
+): Promise<InferResult> {
+  checkVersion(fieldOf(fields, 'version'), files.version);
+  const returnMetrics = flagOf(fields, 'return_metrics', true);
+  const wanted = table.outputs.filter(({ when }) => when === undefined || flagOf(fields, when, false));
+  const inputs = readInputs(table.inputs, fields);
+  const { outputs, queueMs, runMs } = await backend.run({
+    inputs,
+    outputs: wanted.map(({ name }) => name),
+    isCancelled,
+  });
+  const tensors = new Map(outputs);
+  const metrics = new Map<string, number>();
+  const answered: { field: string; tensor: Tensor }[] = [];
+  for (const output of wanted) {
+    const tensor = tensors.get(output.name)!;
+    if (output.metric === undefined) answered.push({ field: output.field, tensor });
+    else metrics.set(output.field, metricValue(output, tensor));
+  }
+  return { outputs: answered, metrics, returnMetrics, queueMs, runMs };
+}
+
+/** The path chooses the model; a body that says otherwise is a mistake that an answer would hide. */
+function checkVersion(given: unknown, version: string): void {
+  if (given === undefined || given === version) return;
+  throw new ServerError('REQUEST_INVALID', `'version' must be "${version}" as in the path, or absent.`, {
+    field: 'version',
+  });
+}
+
+function metricValue({ field }: TensorOutput, tensor: Tensor): number {
+  if (tensor.data.length !== 1)
+    throw new ServerError('BACKEND_FAILED', `The model gave no single number for '${field}'.`);
+  return elementNumber(tensor, 0);
+}

@@ -1,0 +1,139 @@
+// Which embedding models the server has, and how each is opened: the first from a folder, the others from the hub.
+import { openOnnxBackend, type OnnxOptions } from './backend/onnx.ts';
+import { chooseDevices } from './backend/devices.ts';
+import type { EmbeddingManifest } from './backend/manifest.ts';
+import { coresAvailable } from './config/cores.ts';
+import type { Config } from './config.ts';
+import { ServerError } from './errors.ts';
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import { EmbeddingModel } from './registry/embedding-model.ts';
+import { readManifest } from './registry/manifest.ts';
+import { ModelCache } from './registry/model-cache.ts';
+import type { ModelEntry } from './registry/registry.ts';
+
+/** The embedded model, and the name it answers to. */
+const embedded = {
+  directory: new URL('../../models/all-MiniLM-L6-v2/', import.meta.url),
+  name: 'sentence-transformers/all-MiniLM-L6-v2',
+};
+
+const repositoryPattern = /^[\w.-]+\/[\w.-]+(@[\w./+-]+)?$/;
+
+export type EmbeddingModels = {
+  /** Loaded at the start; the server is ready when all of them answer. */
+  readonly atStart: readonly ModelEntry[];
+  /** Loaded by the first request that names them. */
+  readonly onDemand: readonly ModelEntry[];
+};
+
+/** Throws ManifestError when the first model's folder makes no sense. Asks the hub for nothing yet. */
+export function embeddingModels(config: Config, metrics: Metrics, log: Log): EmbeddingModels {
+  const first = firstManifest(config);
+  const makeEntry = (name: string, read: () => Promise<EmbeddingManifest>, pinned: boolean) => {
+    return entryOf({ name, read, pinned: pinned || config.pinnedModels.includes(name) }, config, metrics, log);
+  };
+  const fromHub = (repository: string) => makeEntry(nameOf(repository), () => pullManifest(repository, config, log), false);
+  // Nobody who asked for other models by name meant the embedded one, too.
+  const folder = config.modelPath !== undefined || config.models.length === 0;
+  const listed = config.models.map(nameOf);
+  // A client's wish alone never makes the server fetch anything: the operator has named these.
+  const allowed = config.allowedModels.filter((name) => {
+    return repositoryPattern.test(name) && !listed.includes(nameOf(name)) && !(folder && nameOf(name) === first.name);
+  });
+  return {
+    // The first model stays: somebody who starts a server for one model wants it to answer at once.
+    atStart: [...(folder ? [makeEntry(first.name, () => Promise.resolve(first), true)] : []), ...config.models.map(fromHub)],
+    onDemand: allowed.map(fromHub),
+  };
+}
+
+export function modelCache(config: Config, log: Log): ModelCache {
+  const { modelsMax, modelIdleMsMax, cleanupIntervalMs } = config;
+  return new ModelCache({ modelsMax, idleMsMax: modelIdleMsMax, cleanupIntervalMs }, ({ name, reason }) => {
+    log.info({ model: name, reason }, 'model leaves');
+  });
+}
+
+/** Threads and devices of every model's pool. */
+export function onnxOptions(config: Config): OnnxOptions {
+  const cores = coresAvailable();
+  const workers = config.workers === 'auto' ? cores : config.workers;
+  return {
+    workers,
+    // More threads than cores cost a tenth to a fifth of the throughput (bench/README.md).
+    intraOpThreads: config.intraOpThreads === 'auto' ? Math.max(1, Math.floor(cores / workers)) : config.intraOpThreads,
+    intraOpSpinning: config.intraOpSpinning,
+    cpuArena: config.cpuArena,
+    devices: chooseDevices(config.device),
+    runTokensMax: config.runTokensMax,
+  };
+}
+
+function firstManifest(config: Config): EmbeddingManifest {
+  const name = config.modelName ?? (config.modelPath === undefined ? embedded.name : undefined);
+  return readManifest(config.modelPath ?? embedded.directory.pathname, { ...manifestWants(config), ...(name !== undefined && { name }) });
+}
+
+function manifestWants(config: Config) {
+  return {
+    precision: config.precision,
+    ...(config.pooling !== undefined && { pooling: config.pooling }),
+    ...(config.contextTokensMax !== undefined && { contextTokensMax: config.contextTokensMax }),
+  };
+}
+
+async function pullManifest(repository: string, config: Config, log: Log): Promise<EmbeddingManifest> {
+  // A server with an embedded model never needs this part.
+  const { hubSettings, pullModel } = await import('./hub/pull.ts');
+  const onWarning = (warning: string) => log.warn({ model: repository }, warning);
+  const { directory } = await pullModel(repository, { settings: hubSettings(config), precision: config.precision, onWarning });
+  return readManifest(directory, { ...manifestWants(config), name: nameOf(repository) });
+}
+
+/** `org/name` of `org/name@revision`. */
+function nameOf(repository: string): string {
+  return repository.split('@')[0]!;
+}
+
+/** `all-MiniLM-L6-v2` of `sentence-transformers/all-MiniLM-L6-v2`: sentence-transformers itself knows it so. */
+function aliasesOf(name: string): string[] {
+  const short = name.split('/').at(-1)!;
+  return short === name ? [] : [short];
+}
+
+type Wanted = { readonly name: string; readonly read: () => Promise<EmbeddingManifest>; readonly pinned: boolean };
+
+function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metrics, log: Log): ModelEntry {
+  const modelMetrics = metrics.model(name);
+  const options = onnxOptions(config);
+  const open = async () => {
+    const manifest = await read();
+    const backend = await openOnnxBackend(manifest, options, (error) => {
+      modelMetrics.workerCrashed();
+      log.error({ model: name, err: error }, 'a worker died; another one takes its place');
+    });
+    const { dimension, provider, fallback, loadMs } = backend.description;
+    if (fallback !== undefined) {
+      modelMetrics.deviceFellBack();
+      log.warn({ model: name, reason: fallback }, 'running on the CPU');
+    }
+    const facts = { dimension, device: provider, precision: manifest.precision, workers: options.workers, load_ms: Math.round(loadMs) };
+    log.info({ model: name, ...facts }, 'model ready');
+    return new EmbeddingModel(manifest, backend, config.queueTokensMax, modelMetrics);
+  };
+  return {
+    name,
+    aliases: aliasesOf(name),
+    pinned,
+    metrics: modelMetrics,
+    open: () => {
+      return open().catch((error: unknown) => {
+        log.error({ model: name, err: error }, 'the model could not be loaded');
+        // Where the hub is and what its folders hold is for the log, not for clients.
+        if (error instanceof ServerError) throw error;
+        throw new ServerError('MODEL_NOT_READY', 'The model could not be loaded; the log of the server says why.', { cause: error });
+      });
+    },
+  };
+}

@@ -1,0 +1,59 @@
+// Models by repository name: pulled at the start, or by the first request that names an allowed one.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { newFolder, repoId, tinyFiles } from '../hub/support.ts';
+import { HubServer } from '../support/hub-server.ts';
+import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
+
+const second = 'tests/second';
+
+async function embed(server: ServerProcess, model: string) {
+  const answer = await fetch(`${server.url}/v1/embeddings`, { method: 'POST', body: JSON.stringify({ model, input: 'a' }) });
+  return { status: answer.status, body: (await answer.json()) as Record<string, any> };
+}
+
+test('models of the hub are loaded at the start, and allowed ones by their first request', async (t) => {
+  const hub = await HubServer.start(t, { [repoId]: { files: tinyFiles }, [second]: { files: tinyFiles } });
+  const server = await startServerProcess(t, {
+    MODELS: repoId,
+    ALLOWED_MODELS: `${repoId},${second}`,
+    HF_ENDPOINT: hub.url,
+    HF_HOME: newFolder(t),
+  });
+  assert.equal((await embed(server, repoId)).status, 200);
+  assert.equal((await embed(server, 'tiny-bert')).status, 200);
+  const answers = await Promise.all([embed(server, second), embed(server, second), embed(server, second)]);
+  assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200]);
+  assert.equal((await embed(server, 'tests/third')).status, 403);
+  assert.equal(server.lines.filter(({ msg, model }) => msg === 'model ready' && model === second).length, 1);
+});
+
+test('a model that the hub does not have is a 503 that names no place, and the server goes on', async (t) => {
+  const hub = await HubServer.start(t, { [repoId]: { files: tinyFiles } });
+  const server = await startServerProcess(t, {
+    MODELS: repoId,
+    ALLOWED_MODELS: `${repoId},tests/missing`,
+    HF_ENDPOINT: hub.url,
+    HF_HOME: newFolder(t),
+  });
+  const { status, body } = await embed(server, 'tests/missing');
+  assert.equal(status, 503);
+  assert.ok(!JSON.stringify(body).includes('127.0.0.1'));
+  assert.equal((await embed(server, repoId)).status, 200);
+});
+
+test('with room for one model, the other leaves and comes back', async (t) => {
+  const hub = await HubServer.start(t, { [repoId]: { files: tinyFiles }, [second]: { files: tinyFiles } });
+  const server = await startServerProcess(t, {
+    MODELS: `${repoId},${second}`,
+    MAX_CACHED_MODELS: '1',
+    HF_ENDPOINT: hub.url,
+    HF_HOME: newFolder(t),
+  });
+  for (let round = 0; round < 5; round++) {
+    for (const model of [repoId, second]) assert.equal((await embed(server, model)).status, 200);
+  }
+  const health = (await (await fetch(`${server.url}/health`)).json()) as { models: { state: string }[] };
+  assert.equal(health.models.filter(({ state }) => state === 'ready').length, 1);
+  assert.ok(server.lines.filter(({ msg }) => msg === 'model leaves').length >= 8);
+});
