@@ -10,7 +10,7 @@ export const runTokensMax = 16_384;
 /** The smallest run that warm-up tries. */
 export const runTokensMin = 64;
 /** How long a measurement waits for an idle moment before it takes one. */
-export const aloneWaitMsMax = 2000;
+export const aloneWaitMsMax = 100;
 /** The part of a batch's own time that its answered clients are given to ask again, and its bound. */
 export const regroupFraction = 1 / 12;
 export const regroupMsMax = 5;

@@ -21,13 +21,13 @@ const layers: readonly (readonly string[])[] = [
 /** Beyond the layers: who may import what across a thread or beside the line. */
 const narrow: Readonly<Record<string, readonly string[]>> = {
   transport: ['transport', 'operation', 'errors', 'limits'],
-  'native-workers': ['native-workers', 'backend/protocol', 'backend/manifest', 'batch/select', 'tensor', 'limits', 'errors'],
+  'native-workers': ['native-workers', 'backend/protocol', 'backend/tensor-protocol', 'backend/manifest', 'batch/select', 'tensor', 'limits', 'errors'],
 };
 
 const homes: Readonly<Record<string, RegExp>> = {
   'uWebSockets.js': /^src\/transport\//,
   'rate-limiter-flexible': /^src\/transport\//,
-  piscina: /^(src\/backend\/onnx|native-workers\/embedding-worker)\.ts$/,
+  piscina: /^(src\/backend\/(tensor-)?onnx|native-workers\/(embedding|tensor)-worker)\.ts$/,
   'onnxruntime-node': /^native-workers\//,
   '@huggingface/tokenizers': /^native-workers\//,
   'prom-client': /^src\/metrics\.ts$/,
@@ -36,7 +36,7 @@ const homes: Readonly<Record<string, RegExp>> = {
   lmdb: /^src\/history\//,
   mongodb: /^src\/history\//,
   'swagger-ui-dist': /^src\/surface\/docs\//,
-  typebox: /^src\/(operation|config|config\/.*|surface\/.*)\.ts$/,
+  typebox: /^src\/(operation|config|config\/.*|surface\/.*|registry\/tensor-manifest)\.ts$/,
 };
 
 function sourceFiles(folder: string): string[] {

@@ -10,7 +10,7 @@ const probeTextTokens = 16;
 /** A larger run must be this much faster a token, or the smaller one is kept: it answers sooner. */
 const gainMin = 1.04;
 /** Noise only ever adds time, so the fastest of a few counts. */
-const repeats = 4;
+const repeats = 3;
 
 export type ProbeOptions = {
   /** A configured size is not measured. */
@@ -23,40 +23,57 @@ export type ProbeOptions = {
 /**
  * Doubles the run until tokens per second stop rising. On CPUs that is where a run leaves the L2 cache, on
  * GPUs where the device is full. Neighbouring sizes are timed in turns, so that a machine that slows down in
- * between does not decide.
+ * between does not decide. Takes about half a second of a small model on a CPU.
  */
 export async function measureRunCost(options: ProbeOptions): Promise<RunCost> {
   const tokens = Math.min(probeTextTokens, options.inputTokensMax);
+  const times = new RunTimes(options, tokens);
   await options.probe(1, tokens); // The first run allocates.
-  if (options.fixedTokensMax !== 'auto') {
-    const [single, full] = await bestMs(options, tokens, [tokens, options.fixedTokensMax]);
-    return { tokensMax: options.fixedTokensMax, overheadTokens: overheadOf(single!, full! / options.fixedTokensMax, tokens) };
+  const { fixedTokensMax } = options;
+  if (fixedTokensMax !== 'auto') {
+    await times.measure([tokens, fixedTokensMax]);
+    return { tokensMax: fixedTokensMax, overheadTokens: times.overheadTokens(fixedTokensMax) };
   }
   let size = runTokensMin;
-  for (;;) {
-    const [single, smaller, larger] = await bestMs(options, tokens, [tokens, size, size * 2]);
-    const smallerMsPerToken = smaller! / size;
-    if (smallerMsPerToken / (larger! / (size * 2)) < gainMin || size * 2 > runTokensMax) {
-      return { tokensMax: size, overheadTokens: overheadOf(single!, smallerMsPerToken, tokens) };
-    }
-    size *= 2;
+  for (; size * 2 <= runTokensMax; size *= 2) {
+    await times.measure([tokens, size, size * 2]);
+    if (times.msPerToken(size) / times.msPerToken(size * 2) < gainMin) break;
   }
+  return { tokensMax: size, overheadTokens: times.overheadTokens(size) };
 }
 
-function overheadOf(singleMs: number, msPerToken: number, tokens: number): number {
-  return Math.max(0, Math.round(singleMs / msPerToken - tokens));
-}
+/** The fastest time of each run size seen so far. */
+class RunTimes {
+  readonly #options: ProbeOptions;
+  readonly #tokens: number;
+  /** By run size in tokens: one time a worker. */
+  readonly #fastestMs = new Map<number, number[]>();
 
-/** For each run size in tokens, the median over the workers of their fastest run. */
-async function bestMs(options: ProbeOptions, tokens: number, sizes: readonly number[]): Promise<number[]> {
-  const fastest: number[][] = sizes.map(() => []);
-  for (let round = 0; round < repeats; round++) {
-    for (const [i, size] of sizes.entries()) {
-      const replies = await options.probe(Math.ceil(size / tokens), tokens);
-      replies.forEach(({ runMs }, worker) => {
-        fastest[i]![worker] = Math.min(fastest[i]![worker] ?? Infinity, runMs);
-      });
+  constructor(options: ProbeOptions, tokens: number) {
+    this.#options = options;
+    this.#tokens = tokens;
+  }
+
+  /** Times each size a few times, in turns. */
+  async measure(sizes: readonly number[]): Promise<void> {
+    for (let round = 0; round < repeats; round++) {
+      for (const size of sizes) {
+        const replies = await this.#options.probe(Math.ceil(size / this.#tokens), this.#tokens);
+        const before = this.#fastestMs.get(size);
+        this.#fastestMs.set(size, replies.map(({ runMs }, worker) => Math.min(before?.[worker] ?? Infinity, runMs)));
+      }
     }
   }
-  return fastest.map((workers) => workers.sort((a, b) => a - b)[Math.floor(workers.length / 2)]!);
+
+  /** Of the median worker. */
+  msPerToken(size: number): number {
+    const sorted = [...this.#fastestMs.get(size)!].sort((a, b) => a - b);
+    return sorted[Math.floor(sorted.length / 2)]! / (Math.ceil(size / this.#tokens) * this.#tokens);
+  }
+
+  /** What starting a run costs, in tokens of a run of `size`. */
+  overheadTokens(size: number): number {
+    const singleMs = this.msPerToken(this.#tokens) * this.#tokens;
+    return Math.max(0, Math.round(singleMs / this.msPerToken(size) - this.#tokens));
+  }
 }

@@ -153,6 +153,8 @@ export function tensorTable(files: TensorFiles, manifest: TensorManifest, graph:
     if (info === undefined) return refuse(`${field}.name`, `is '${written.name}', which the graph does not have`);
     return tensorInput(written, info, field, refuse);
   });
+  const again = inputs.findIndex(({ name }, i) => inputs.findIndex((input) => input.name === name) !== i);
+  if (again >= 0) refuse(`inputs[${again}].name`, `is '${inputs[again]!.name}' a second time`);
   const missing = graph.inputs.find(({ name }) => !inputs.some((input) => input.name === name));
   if (missing !== undefined) refuse('inputs', `lack '${missing.name}', which the graph needs`);
   const writtenOutputs: NonNullable<Written['outputs']> =
@@ -171,8 +173,7 @@ export function tensorTable(files: TensorFiles, manifest: TensorManifest, graph:
   ] as const) {
     const fields = entries.map(({ field }) => field);
     const reserved = fields.find((field) => reservedFields[kind].includes(field));
-    if (reserved !== undefined)
-      refuse(kind, `have the field '${reserved}', which every request or answer has; give another 'field'`);
+    if (reserved !== undefined) refuse(kind, `have the field '${reserved}', which has a meaning; give another 'field'`);
     const twice = fields.findIndex((field, i) => fields.indexOf(field) !== i);
     if (twice >= 0) refuse(`${kind}[${twice}]`, `has the field '${fields[twice]}' of another one`);
   }
@@ -191,12 +192,9 @@ function tensorInput(
   // Of a graph that tells no shape the metadata says [], as of one whose input is a single value.
   const told = info.shape.length > 0 ? info.shape : undefined;
   if (written.shape !== undefined && told !== undefined) {
-    const fits =
-      written.shape.length === told.length &&
-      told.every(
-        (size, i) =>
-          typeof size !== 'number' || size < 0 || typeof written.shape![i] !== 'number' || size === written.shape![i],
-      );
+    // Equal where both fix a size; where one leaves it open, anything goes.
+    const sameSize = (a: Dimension, b: Dimension) => (fixedSize(a) ?? fixedSize(b)) === (fixedSize(b) ?? fixedSize(a));
+    const fits = written.shape.length === told.length && written.shape.every((size, i) => sameSize(size, told[i]!));
     if (!fits) refuse(`${field}.shape`, `is ${shapeText(written.shape)}, and the graph's is ${shapeText(told)}`);
   }
   const [least, most] = written.range ?? [];
@@ -205,13 +203,18 @@ function tensorInput(
     name: info.name,
     field: written.field ?? info.name,
     datatype: info.datatype,
-    shape: written.shape ?? told,
+    shape: written.shape === undefined ? told : written.shape.map((size, i) => fixedSize(told?.[i]) ?? size),
     default:
       written.default === undefined
         ? undefined
         : defaultTensor(written.default, info.datatype, `${field}.default`, refuse),
     range: least === undefined || most === undefined ? undefined : [least, most],
   };
+}
+
+/** A size that the graph fixes holds whatever the manifest leaves open. */
+function fixedSize(size: Dimension | undefined): number | undefined {
+  return typeof size === 'number' && size >= 0 ? size : undefined;
 }
 
 function defaultTensor(
@@ -221,8 +224,8 @@ function defaultTensor(
   refuse: (field: string, reason: string) => never,
 ): Tensor {
   try {
-    if (typeof written !== 'object' || written === null || Array.isArray(written))
-      return readNested(written, datatype, field);
+    const isPacked = typeof written === 'object' && written !== null && !Array.isArray(written);
+    if (!isPacked) return readNested(written, datatype, field);
     const { shape, data } = written as { shape?: unknown; data?: unknown };
     if (!Array.isArray(data)) return refuse(field, 'has no list of data');
     return readFlat(data, checkShape(shape, `${field}.shape`), datatype, `${field}.data`);

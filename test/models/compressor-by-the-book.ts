@@ -52,7 +52,8 @@ export type Decoded = {
   readonly scales: readonly number[];
   /** What the codes cost, without the header. */
   readonly bits: number;
-  readonly blocks: readonly number[][];
+  /** Magnitudes of the coefficients by part and block; the image's are the means of its three planes. */
+  readonly magnitudes: readonly (readonly (readonly number[])[])[];
 };
 
 /** What `compressed` holds, and nothing else. */
@@ -70,18 +71,13 @@ export function decode(codes: readonly number[], version: Version): Decoded {
   const reader = new Reader(codes.slice(10), version, step);
   const grid = { rows: Math.ceil(height / 8), columns: Math.ceil(width / 8) };
   const planes = [0, 1, 2].map(() => reader.blocks(grid.rows * grid.columns, 64, version.differences));
-  const lines = (
-    [
-      [lidar, 16],
-      [imu, 6],
-      [frames * bins, 16],
-    ] as const
-  ).map(([length, block]) => {
-    return reader
-      .blocks(Math.ceil(length / block), block, false)
-      .flatMap((each) => inverse(each))
-      .slice(0, length);
-  });
+  const sizes = [
+    [lidar, 16],
+    [imu, 6],
+    [frames * bins, 16],
+  ] as const;
+  const coded = sizes.map(([length, block]) => reader.blocks(Math.ceil(length / block), block, false));
+  const lines = coded.map((blocks, part) => blocks.flatMap(inverse).slice(0, sizes[part]![0]));
   if (reader.left !== 0) throw new Error(`${reader.left} codes are left over.`);
   const image = Array.from({ length: height }, (_, y) =>
     Array.from({ length: width }, (_, x) => {
@@ -93,7 +89,14 @@ export function decode(codes: readonly number[], version: Version): Decoded {
       });
     }),
   );
-  return { level, image, lines, scales: scales as number[], bits: reader.bits, blocks: planes.flat() };
+  return {
+    level,
+    image,
+    lines,
+    scales: scales as number[],
+    bits: reader.bits,
+    magnitudes: [meanOfPlanes(planes), ...coded.map((blocks) => blocks.map((each) => each.map(Math.abs)))],
+  };
 }
 
 /** compression_ratio and predicted_quality, from what went in and what a decoder gets. */
@@ -112,6 +115,47 @@ export function metrics(inputs: Inputs, decoded: Decoded): { ratio: number; qual
     ratio: count === 0 ? 1 : (32 * count) / (header + decoded.bits),
     quality: Math.min(1, Math.max(0, (-10 * Math.log10(mse)) / 50)),
   };
+}
+
+/**
+ * temporal_out and predicted: for each part and band of frequency, the slope of the mean magnitude along the blocks,
+ * and its line carried on by one block. Bands that the level gates are zero; NaN where rounding decides whether.
+ */
+export function features({ level, magnitudes }: Decoded): { slopes: number[]; forecasts: number[] } {
+  const slopes: number[] = [];
+  const forecasts: number[] = [];
+  for (const blocks of magnitudes) {
+    for (let band = 0; band < 8; band++) {
+      const kept = 8 * (1.1 - level) - band;
+      const gate = Math.abs(kept) < 1e-3 ? NaN : kept > 0 ? 1 : 0;
+      const { slope, forecast } = line(blocks.map((block) => bandMean(block, band)));
+      slopes.push(gate * slope);
+      forecasts.push(gate * forecast);
+    }
+  }
+  return { slopes, forecasts };
+}
+
+/** The least-squares line over (i + 1/2) / n, and its value one block ahead. */
+function line(values: readonly number[]): { slope: number; forecast: number } {
+  const n = values.length;
+  if (n === 0) return { slope: 0, forecast: 0 };
+  const times = values.map((_, i) => (i + 0.5) / n - 0.5);
+  const spread = times.reduce((sum, time) => sum + time ** 2, 0);
+  const slope = n === 1 ? 0 : values.reduce((sum, value, i) => sum + times[i]! * value, 0) / spread;
+  const mean = values.reduce((sum, value) => sum + value, 0) / n;
+  return { slope, forecast: mean + slope * (0.5 + 0.5 / n) };
+}
+
+function bandMean(block: readonly number[], band: number): number {
+  const inside = block.filter((_, i) => Math.floor((i * 8) / block.length) === band);
+  return inside.reduce((sum, value) => sum + value, 0) / Math.max(1, inside.length);
+}
+
+function meanOfPlanes(planes: readonly (readonly (readonly number[])[])[]): number[][] {
+  return planes[0]!.map((block, b) =>
+    block.map((_, i) => planes.reduce((sum, plane) => sum + Math.abs(plane[b]![i]!), 0) / 3),
+  );
 }
 
 class Reader {

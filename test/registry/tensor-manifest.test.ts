@@ -73,6 +73,10 @@ describe('a manifest', () => {
     );
   });
 
+  test('leaves no size open that the graph fixes', () => {
+    assert.deepEqual(table({ inputs: [{ ...x, shape: [-1, -1] }, level] }).inputs[0]!.shape, [-1, 3]);
+  });
+
   test('may be empty or absent: the graph tells all', () => {
     const { inputs, outputs } = table({});
     assert.deepEqual(
@@ -122,6 +126,7 @@ describe('a manifest', () => {
       /inputs\[1\]\.default makes no tensor/,
     ],
     ['a range that ends before it begins', { inputs: [{ ...x, range: [1, 0] }, level] }, /inputs\[0\]\.range/],
+    ['one input twice', { inputs: [x, level, { ...x, field: 'z' }] }, /inputs\[2\]\.name is 'x' a second time/],
     ['two fields of one name', { inputs: [x, { ...level, field: 'x' }] }, /inputs\[1\] has the field 'x'/],
     ['a field that every answer has', { outputs: [{ ...y, field: 'timestamp' }] }, /the field 'timestamp'/],
   ];

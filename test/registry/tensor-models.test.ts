@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { infer } from '../../src/engine/infer.ts';
+import type { Fields } from '../../src/engine/infer-inputs.ts';
+import { infer, type InferResult } from '../../src/engine/infer.ts';
 import { ServerError } from '../../src/errors.ts';
 import type { TensorFiles } from '../../src/registry/tensor-folder.ts';
 import { openTensorModel, type TensorModel } from '../../src/registry/tensor-model.ts';
@@ -112,6 +113,28 @@ describe('load', () => {
     writeFileSync(path.join(directory, 'broken.onnx'), 'no model');
     await assert.rejects(models.load('broken', 'version'), (error: ServerError) => !error.message.includes(directory));
   });
+});
+
+test('a bare graph runs by what it tells, and needs all its inputs', async (t) => {
+  const directory = folder(t);
+  cpSync(path.join(demoDirectory, 'compressor/1.1/model.onnx'), path.join(directory, '7.0.onnx'));
+  const models = tensorModels(t, directory);
+  const run = (fields: Fields): Promise<InferResult> => {
+    return models.use(models.find('7.0', 'version'), (model) => infer(model, { fields, isCancelled: () => false }));
+  };
+  const nothing = { image: { shape: [0, 0, 3], data: [] }, lidar: [], imu: [], audio: { shape: [0, 0], data: [] } };
+  const { outputs } = await run({ ...nothing, lidar: [1, 2, 3], compression_level: 0.5, target_quality: 0.5 });
+  assert.deepEqual(outputs.map(({ field }) => field).slice(3), [
+    'reconstructed_image',
+    'compression_ratio',
+    'predicted_quality',
+    'adjusted_compression',
+  ]);
+  await assert.rejects(run({ ...nothing, compression_level: 0.5 }), /'target_quality' is missing/);
+  await assert.rejects(
+    run({ ...nothing, image: [[[1]]], compression_level: 0.5, target_quality: 0 }),
+    /\[height, width, 3\]/,
+  );
 });
 
 test('unload waits for leases; what comes meanwhile waits and loads again', async (t) => {
