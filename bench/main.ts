@@ -8,7 +8,8 @@ import { benchModel, type BenchTools } from './model-bench.ts';
 import { findModels, packageFolder } from './models.ts';
 import { parseOptions, type BenchOptions } from './options.ts';
 import { Patience } from './quiet.ts';
-import { formatReport, writeReport, type RawFacts, type Row, type ServerFacts } from './report.ts';
+import { formatRest, formatRow, formatRowHead, writeReport } from './report.ts';
+import type { RawFacts, Row, ServerFacts } from './report.ts';
 import { ChildServer, killServersAtExit } from './server.ts';
 
 const options = parseOptions(process.argv.slice(2));
@@ -32,17 +33,19 @@ async function benchAll(options: BenchOptions): Promise<void> {
   const tools: BenchTools = { client, patience, progress };
   const rows: Row[] = [];
   const servers: ServerFacts[] = [];
-  for (const model of models) {
-    const result = await benchModel(model, tools, options);
-    rows.push(...result.rows);
-    servers.push(result.facts);
-  }
+  console.log(formatRowHead());
+  const onRows = (found: readonly Row[]) => {
+    progress('');
+    for (const row of found) console.log(formatRow(row));
+    rows.push(...found);
+  };
+  for (const model of models) servers.push(await benchModel(model, tools, options, onRows));
   progress('raw uWebSockets.js');
   const raw = await benchRaw(client, options.seconds);
   await client.close();
   progress('');
   const report = { rows, servers, raw, minutes: (performance.now() - startMs) / 60_000 };
-  console.log(formatReport(report));
+  console.log(`\n${formatRest(report)}`);
   console.log(`\n${report.minutes.toFixed(1)} minutes; ${path.relative(process.cwd(), writeReport(report))}`);
 }
 

@@ -32,16 +32,16 @@ export type BenchTools = {
   readonly progress: (what: string) => void;
 };
 
-/** Everything about one model. */
+/** Everything about one model. `onRows` gets its rows as soon as their rounds are done. */
 export async function benchModel(
   model: BenchModel,
   tools: BenchTools,
   options: BenchOptions,
-): Promise<{ readonly rows: Row[]; readonly facts: ServerFacts }> {
+  onRows: (rows: readonly Row[]) => void,
+): Promise<ServerFacts> {
   const { target, firstAnswerMs } = await startServer(model, options.starts, tools);
   try {
     const pools = await startLimitPools(model);
-    const rows: Row[] = [];
     for (const profile of options.profiles) {
       tools.progress(`${model.name} ${profile}: the limit's best setting`);
       const search = (choices: readonly number[]) =>
@@ -56,11 +56,10 @@ export async function benchModel(
         rounds.push(await measureRound({ plan, target, profile, seconds: options.seconds, order }, tools));
       }
       const about = { model: model.name, profile, batchedTextsPerSecond };
-      rows.push(...loadShapes.map((load, l) => ({ ...about, load, ...makeRow(plan, rounds, l) })));
+      onRows(loadShapes.map((load, l) => ({ ...about, load, ...makeRow(plan, rounds, l) })));
     }
     for (const pool of pools) await pool.close();
-    const facts = { model: model.name, firstAnswerMs, residentBytes: residentBytes(target.server.pid) };
-    return { rows, facts };
+    return { model: model.name, firstAnswerMs, residentBytes: residentBytes(target.server.pid) };
   } finally {
     await target.server.stop();
   }

@@ -61,14 +61,20 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** The table of a whole run. */
-export function formatReport(report: Report): string {
+/** The head of the table whose lines `formatRow` makes. */
+export function formatRowHead(): string {
+  return columns.map(([head, width]) => pad(head, width)).join('  ');
+}
+
+/** One line, complete in itself, so that a run shows its rows as they come. */
+export function formatRow(row: Row): string {
+  return columns.map(([, width, cell]) => pad(cell(row), width)).join('  ');
+}
+
+/** What stands below the rows: the servers, the bare uWebSockets.js, and batches where the server uses none. */
+export function formatRest(report: Report): string {
   const { raw } = report;
   const parts = [
-    table(
-      rowHead,
-      report.rows.map(rowCells),
-    ),
     table(
       ['model', 'first answer ms', 'RSS MB'],
       report.servers.map((facts) => [
@@ -92,15 +98,11 @@ export function formatReport(report: Report): string {
       ],
     ),
   ];
-  const batched = report.rows.filter((row) => row.batchedTextsPerSecond !== undefined);
-  const seen = new Set<string>();
-  for (const row of batched) {
-    const rate = row.batchedTextsPerSecond!.toFixed(1);
-    const line = `${row.model} ${row.profile} in batches, for information: ${rate} texts/s`;
-    if (!seen.has(line)) parts.push(line);
-    seen.add(line);
-  }
-  return parts.join('\n\n').replaceAll('texts/s\n\n', 'texts/s\n');
+  const batched = report.rows
+    .filter((row) => row.batchedTextsPerSecond !== undefined)
+    .map((row) => `${row.model} ${row.profile} in batches: ${row.batchedTextsPerSecond!.toFixed(1)} texts/s`);
+  if (batched.length > 0) parts.push([...new Set(batched)].join('\n'));
+  return parts.join('\n\n');
 }
 
 /** Writes `bench/results/<time>.json`; returns its path. */
@@ -120,26 +122,29 @@ export function writeReport(report: Report): string {
   return file;
 }
 
-const rowHead =
-  'model,texts,load,limit/s,by,server/s,ratio,by CPU,p50 ms,p99 ms,client,server,other'.split(',');
+/** Head, width (words to the left when negative) and content. */
+const columns: readonly (readonly [string, number, (row: Row) => string])[] = [
+  ['model', -7, (row) => row.model],
+  ['texts', -5, (row) => row.profile],
+  ['load', -4, (row) => `${row.load.connections}x${row.load.textsPerRequest}`],
+  ['limit/s', 7, (row) => row.limitTextsPerSecond.toFixed(1)],
+  ['by', -15, (row) => `${row.limitThreads}, ${runName(row.limitRunTokens)}`],
+  ['server/s', 8, (row) => row.serverTextsPerSecond.toFixed(1)],
+  ['ratio', 5, (row) => row.ratio.toFixed(3)],
+  ['by CPU', 6, (row) => (Number.isFinite(row.cpuRatio) ? row.cpuRatio.toFixed(3) : '?')],
+  ['p50 ms', 7, (row) => row.latencyP50Ms.toFixed(1)],
+  ['p99 ms', 7, (row) => row.latencyP99Ms.toFixed(1)],
+  ['client', 6, (row) => row.clientCores.toFixed(2)],
+  ['server', 6, (row) => row.serverCores.toFixed(2)],
+  ['other', 5, (row) => row.foreignCoresMax.toFixed(2)],
+];
 
-function rowCells(row: Row): string[] {
-  const runs = row.limitRunTokens === 0 ? 'one text' : `${row.limitRunTokens} tokens`;
-  return [
-    row.model,
-    row.profile,
-    `${row.load.connections}x${row.load.textsPerRequest}`,
-    row.limitTextsPerSecond.toFixed(1),
-    `${row.limitThreads}, ${runs}`,
-    row.serverTextsPerSecond.toFixed(1),
-    row.ratio.toFixed(3),
-    Number.isFinite(row.cpuRatio) ? row.cpuRatio.toFixed(3) : '?',
-    row.latencyP50Ms.toFixed(1),
-    row.latencyP99Ms.toFixed(1),
-    row.clientCores.toFixed(2),
-    row.serverCores.toFixed(2),
-    row.foreignCoresMax.toFixed(2),
-  ];
+function runName(runTokens: number): string {
+  return runTokens === 0 ? 'one text' : `${runTokens} tokens`;
+}
+
+function pad(text: string, width: number): string {
+  return width < 0 ? text.padEnd(-width) : text.padStart(width);
 }
 
 /** Columns as wide as their widest cell; words to the left, numbers to the right. */

@@ -3,7 +3,7 @@
 import type { EmbeddingManifest } from '../src/backend/manifest.ts';
 import type { DescribeReply, EmbedReply, EmbedTask, ProbeReply, ProbeTask } from '../src/backend/protocol.ts';
 import type { WorkerSettings } from '../src/backend/protocol.ts';
-import { runCount } from '../src/batch/select.ts';
+import { cutRuns } from '../src/batch/select.ts';
 import { ServerError } from '../src/errors.ts';
 import { EmbeddingSession } from './session.ts';
 import type { SessionOutput } from './session.ts';
@@ -54,15 +54,15 @@ export class Embedder {
     const order = inputs.map((_, i) => i).sort((a, b) => inputs[a]!.ids.length - inputs[b]!.ids.length);
     const lengths = order.map((i) => inputs[i]!.ids.length);
     const batch = { task, inputs, ...this.#emptyRows(task) };
-    let runs = 0;
+    const counts = this.#model.batchable ? cutRuns(lengths, task.runCost) : lengths.map(() => 1);
+    let start = 0;
     let tokensPadded = 0;
-    for (let start = 0, count = 0; start < order.length; start += count) {
-      count = this.#model.batchable ? runCount(lengths, start, task.runCost) : 1;
+    for (const count of counts) {
       const chosen = order.slice(start, start + count);
       const output = await this.#session.run(chosen.map((i) => inputs[i]!.ids));
       this.#writeRows(output, chosen, batch);
-      runs += 1;
-      tokensPadded += count * lengths[start + count - 1]!;
+      start += count;
+      tokensPadded += count * lengths[start - 1]!;
     }
     return {
       ok: true,
@@ -72,7 +72,7 @@ export class Embedder {
       tokensKept: Int32Array.from(inputs, (input) => input.ids.length),
       tokenizeMs: tokenizedMs - startedMs,
       runMs: performance.now() - tokenizedMs,
-      runs,
+      runs: counts.length,
       tokensPadded,
     };
   }

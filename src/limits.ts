@@ -7,8 +7,8 @@ export const openaiInputsMax = 2048;
 export const inputTokenIdsMax = 65_536;
 /** Padded tokens in one session run; where warm-up stops looking for a larger one. */
 export const runTokensMax = 16_384;
-/** The smallest run that warm-up tries. */
-export const runTokensMin = 64;
+/** The smallest run that is tried; below it, starting runs costs too much on any machine. */
+export const runTokensMin = 128;
 /** How long a measurement waits for an idle moment before it takes one. */
 export const aloneWaitMsMax = 100;
 /** The part of a batch's own time that its answered clients are given to ask again, and its bound. */

@@ -7,7 +7,7 @@ export const runCostStart: RunCost = { tokensMax: 128, overheadTokens: 12 };
 
 /** Short texts: there the run size matters, since many of them share one. */
 const probeTextTokens = 16;
-/** A larger run must be this much faster a token, or the smaller one is kept: it answers sooner. */
+/** A larger run must be this much faster a token, or the smaller one is taken: it answers sooner. */
 const gainMin = 1.04;
 /** Noise only ever adds time, so the fastest of a few counts. */
 const repeats = 3;
@@ -21,7 +21,7 @@ export type ProbeOptions = {
 };
 
 /**
- * Doubles the run until tokens per second stop rising. On CPUs that is where a run leaves the L2 cache, on
+ * Looks for the run with the most tokens a second, doubling it while that helps. On CPUs that is where a run leaves the L2 cache, on
  * GPUs where the device is full. Neighbouring sizes are timed in turns, so that a machine that slows down in
  * between does not decide. Takes about half a second of a small model on a CPU.
  */
@@ -34,11 +34,14 @@ export async function measureRunCost(options: ProbeOptions): Promise<RunCost> {
     await times.measure([tokens, fixedTokensMax]);
     return { tokensMax: fixedTokensMax, overheadTokens: times.overheadTokens(fixedTokensMax) };
   }
-  let size = runTokensMin;
-  for (; size * 2 <= runTokensMax; size *= 2) {
-    await times.measure([tokens, size, size * 2]);
-    if (times.msPerToken(size) / times.msPerToken(size * 2) < gainMin) break;
+  // Always one size beyond the best so far, so that one disturbed time does not end the search.
+  const sizes = [runTokensMin, runTokensMin * 2, runTokensMin * 4];
+  await times.measure([tokens, ...sizes]);
+  while (times.best(sizes) === sizes.at(-1) && sizes.at(-1)! * 2 <= runTokensMax) {
+    sizes.push(sizes.at(-1)! * 2);
+    await times.measure(sizes.slice(-2));
   }
+  const size = times.best(sizes);
   return { tokensMax: size, overheadTokens: times.overheadTokens(size) };
 }
 
@@ -63,6 +66,12 @@ class RunTimes {
         this.#fastestMs.set(size, replies.map(({ runMs }, worker) => Math.min(before?.[worker] ?? Infinity, runMs)));
       }
     }
+  }
+
+  /** The smallest that is nearly as fast a token as the fastest. */
+  best(sizes: readonly number[]): number {
+    const fastest = Math.min(...sizes.map((size) => this.msPerToken(size)));
+    return sizes.find((size) => this.msPerToken(size) <= fastest * gainMin)!;
   }
 
   /** Of the median worker. */

@@ -76,7 +76,8 @@ export class Batcher {
   embed(inputs: readonly EmbedInput[], options: EmbedOptions, waiter: Waiter): Promise<Embedded> {
     const job = new EmbedJob(inputs.length, waiter);
     const entries = inputs.map((input, index): QueuedInput => {
-      return { job, index, input, options, tokens: this.#estimate.tokens(input, options.prompt), turn: 0 };
+      const size = this.#estimate.measure(options.prompt === '' || typeof input !== 'string' ? input : options.prompt + input);
+      return { job, index, input, options, size, tokens: this.#estimate.tokens(input, size), turn: 0 };
     });
     this.#admit(entries.reduce((sum, entry) => sum + entry.tokens, 0));
     this.#queue.push(entries);
@@ -191,7 +192,7 @@ export class Batcher {
     this.#regroup.begin(answered, performance.now() - nowMs);
     this.#schedule();
     const tokens = outcome.tokensKept.reduce((sum, count) => sum + count, 0);
-    this.#estimate.learn(batch, outcome.tokensGiven);
+    this.#estimate.learn(batch.map((entry) => entry.size), outcome.tokensGiven);
     this.#tokensMs.tokens += tokens;
     this.#tokensMs.ms += performance.now() - nowMs;
     this.#observer.batchEnded({

@@ -9,6 +9,7 @@
 //   virtual time 112:  single    112                      runs second, not last
 import type { EmbedInput, EmbedOptions } from '../backend/protocol.ts';
 import type { EmbedJob } from './job.ts';
+import type { TextSize } from './length-estimate.ts';
 
 export type QueuedInput = {
   readonly job: EmbedJob;
@@ -16,6 +17,8 @@ export type QueuedInput = {
   readonly index: number;
   readonly input: EmbedInput;
   readonly options: EmbedOptions;
+  /** What the estimate was made from. */
+  readonly size: TextSize | undefined;
   /** Estimated: exact counts are known only to the worker's tokenizer. */
   readonly tokens: number;
   /** Virtual time, in tokens, at which its turn comes. */

@@ -4,20 +4,35 @@ import assert from 'node:assert/strict';
 import type { RunCost } from '../backend/protocol.ts';
 
 /**
- * How many inputs from `start` make the next run; `lengths` ascend. Padding makes every row as long as
- * the longest, so a run costs a rectangle. One input always fits, or nothing would ever move.
+ * A batch was chosen by guessed lengths; that much more than a full run by exact lengths is still one run, since
+ * two would start twice.
  */
-export function runCount(lengths: ArrayLike<number>, start: number, cost: RunCost): number {
-  assert(start < lengths.length);
-  let count = 1;
-  let longest = lengths[start]!;
-  while (start + count < lengths.length) {
-    const next = lengths[start + count]!;
-    if (!joins(longest, count, next, cost)) break;
-    longest = Math.max(longest, next);
-    count += 1;
+const exactSlack = 1.5;
+
+/**
+ * Cuts inputs of ascending exact `lengths` into runs, given as their counts. Padding makes every row as long as
+ * the longest, so a run costs its start and a rectangle; the cut is the cheapest there is (Bellman over the
+ * prefixes). One input is always a run, however long.
+ */
+export function cutRuns(lengths: ArrayLike<number>, cost: RunCost): number[] {
+  const tokensMax = cost.tokensMax * exactSlack;
+  // cheapest[i] is the cost of the first i inputs, counts[i] how many of them the last run takes.
+  const cheapest = new Float64Array(lengths.length + 1);
+  const counts = new Int32Array(lengths.length + 1);
+  for (let end = 1; end <= lengths.length; end++) {
+    const longest = lengths[end - 1]!;
+    cheapest[end] = Infinity;
+    for (let count = 1; count <= end && (count === 1 || longest * count <= tokensMax); count++) {
+      const total = cheapest[end - count]! + cost.overheadTokens + longest * count;
+      if (total < cheapest[end]!) {
+        cheapest[end] = total;
+        counts[end] = count;
+      }
+    }
   }
-  return count;
+  const runs: number[] = [];
+  for (let end = lengths.length; end > 0; end -= counts[end]!) runs.push(counts[end]!);
+  return runs.reverse();
 }
 
 function joins(longest: number, count: number, next: number, cost: RunCost): boolean {

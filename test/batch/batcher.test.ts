@@ -101,25 +101,25 @@ test('what already runs goes on though its client left', async () => {
 
 test('a full queue refuses with a time to come back, and takes again once there is room', async () => {
   const { backend, batcher } = setup(1, 100);
-  const running = batcher.embed([text(200)], options, nobodyLeft);
+  const running = batcher.embed([text(1200)], options, nobodyLeft);
   await turn();
-  const waiting = batcher.embed([text(200)], options, nobodyLeft);
-  await assert.rejects(async () => batcher.embed(Array<string>(4).fill(text(200)), options, nobodyLeft), (error: ServerError) => {
+  const waiting = batcher.embed([text(1200)], options, nobodyLeft);
+  await assert.rejects(async () => batcher.embed(Array<string>(4).fill(text(1200)), options, nobodyLeft), (error: ServerError) => {
     return error.code === 'QUEUE_FULL' && error.retryAfterMs! >= 1000;
   });
   await flow(backend);
   await Promise.all([running, waiting]);
-  await batcher.embed(Array<string>(4).fill(text(200)), options, nobodyLeft);
+  await batcher.embed(Array<string>(4).fill(text(1200)), options, nobodyLeft);
 });
 
 test('what cancelled clients left in a full queue makes room at once', async () => {
   const { backend, batcher } = setup(1, 100);
-  const running = batcher.embed([text(100)], options, nobodyLeft);
+  const running = batcher.embed([text(1200)], options, nobodyLeft);
   await turn();
   const leaver = { cancelled: false };
-  const left = assert.rejects(batcher.embed([text(300)], options, leaver));
+  const left = assert.rejects(batcher.embed([text(1200)], options, leaver));
   leaver.cancelled = true;
-  const taken = batcher.embed([text(300)], options, nobodyLeft);
+  const taken = batcher.embed([text(1200)], options, nobodyLeft);
   await flow(backend);
   await Promise.all([running, left, taken]);
 });
@@ -133,10 +133,10 @@ test('a request larger than the queue is taken when nothing else waits', async (
 
 test('a failed batch fails its requests, spares the others, and the rest of a failed request never runs', async () => {
   const { backend, batcher } = setup(1);
-  const doomed = batcher.embed(Array<string>(20).fill(text(100, 'a')), options, nobodyLeft);
+  const doomed = batcher.embed(Array<string>(20).fill(text(600, 'a')), options, nobodyLeft);
   const failed = assert.rejects(doomed, (error: ServerError) => error.code === 'BACKEND_FAILED');
   await turn();
-  const healthy = batcher.embed([text(100, 'b')], options, nobodyLeft);
+  const healthy = batcher.embed([text(600, 'b')], options, nobodyLeft);
   backend.flowing = true;
   backend.running[0]!.fail(new ServerError('BACKEND_FAILED'));
   await Promise.all([failed, healthy]);
@@ -167,7 +167,7 @@ test('rows of a cut request have the wanted length', async () => {
 test('token estimates follow the texts that come', async () => {
   const { backend, batcher } = setup(1);
   backend.flowing = true;
-  // The held backend counts a token a character: four times what English has.
+  // The held backend counts a token a character: many times what English has.
   for (let i = 0; i < 50; i++) await batcher.embed(Array<string>(10).fill(text(200)), options, nobodyLeft);
   backend.flowing = false;
   const answer = batcher.embed([text(100), text(100)], options, nobodyLeft);

@@ -8,7 +8,7 @@ const options = { prompt: '', truncation: 'right', dimension: 0, normalize: unde
 function request(name: string, tokens: readonly number[], waiter = { cancelled: false }): QueuedInput[] {
   const job = new EmbedJob(tokens.length, waiter);
   job.result.catch(() => {});
-  return tokens.map((count, index) => ({ job, index, input: `${name}${index}`, options, tokens: count, turn: 0 }));
+  return tokens.map((count, index) => ({ job, index, input: `${name}${index}`, options, size: undefined, tokens: count, turn: 0 }));
 }
 
 const names = (entries: readonly QueuedInput[]) => entries.map((entry) => entry.input);

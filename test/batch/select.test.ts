@@ -1,26 +1,51 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { batchTokens, runCount, selectBatch } from '../../src/batch/select.ts';
+import { batchTokens, cutRuns, selectBatch } from '../../src/batch/select.ts';
 
 const cost = { tokensMax: 128, overheadTokens: 12 };
 const lengthsOf = (tokens: number[], chosen: number[]) => chosen.map((i) => tokens[i]!).sort((a, b) => a - b);
 
-test('a run takes equal lengths up to the token budget', () => {
-  assert.equal(runCount([16, 16, 16, 16, 16, 16, 16, 16, 16, 16], 0, cost), 8);
+test('runs take equal lengths up to half more than the budget', () => {
+  assert.deepEqual(cutRuns(Array<number>(12).fill(16), cost), [12]);
+  assert.deepEqual(cutRuns(Array<number>(24).fill(16), cost), [12, 12]);
 });
 
 test('one input always runs, however long', () => {
-  assert.equal(runCount([500, 500], 0, cost), 1);
+  assert.deepEqual(cutRuns([500, 500], cost), [1, 1]);
   assert.deepEqual(selectBatch([500, 10], cost), [0]);
 });
 
-test('a run ends where padding would cost more than a run of its own', () => {
-  assert.equal(runCount([10, 10, 11, 40], 0, cost), 3);
-  assert.equal(runCount([10, 12], 0, cost), 2);
+test('a run ends where padding would cost more than another start', () => {
+  assert.deepEqual(cutRuns([10, 10, 11, 40], cost), [3, 1]);
+  assert.deepEqual(cutRuns([10, 12], cost), [2]);
+  assert.deepEqual(cutRuns([], cost), []);
 });
 
-test('a run may start anywhere in the list', () => {
-  assert.equal(runCount([10, 60, 60, 60], 1, cost), 2);
+test('no cut is cheaper', () => {
+  const costOf = (lengths: number[], counts: number[]) => {
+    let end = 0;
+    return counts.reduce((sum, count) => sum + cost.overheadTokens + count * lengths[(end += count) - 1]!, 0);
+  };
+  const allCuts = (length: number): number[][] => {
+    if (length === 0) return [[]];
+    return Array.from({ length }, (_, i) => allCuts(length - i - 1).map((rest) => [...rest, i + 1])).flat();
+  };
+  let state = 9;
+  const random = (limit: number) => (state = (Math.imul(state, 48271) >>> 0) % 0x7fffffff) % limit;
+  for (let round = 0; round < 60; round++) {
+    const lengths = Array.from({ length: 1 + random(9) }, () => 1 + random(60)).sort((a, b) => a - b);
+    const counts = cutRuns(lengths, cost);
+    assert.equal(counts.reduce((a, b) => a + b), lengths.length);
+    const possible = allCuts(lengths.length).filter((cut) => {
+      let end = 0;
+      return cut.every((count) => {
+        end += count;
+        return count === 1 || count * lengths[end - 1]! <= cost.tokensMax * 1.5;
+      });
+    });
+    const least = Math.min(...possible.map((cut) => costOf(lengths, cut)));
+    assert.equal(costOf(lengths, counts), least);
+  }
 });
 
 test('the first input always runs, with the nearest in length', () => {
