@@ -11,9 +11,6 @@ export const runTokensMax = 16_384;
 export const runTokensMin = 128;
 /** How long a measurement waits for an idle moment before it takes one. */
 export const aloneWaitMsMax = 100;
-/** The part of a batch's own time that its answered clients are given to ask again, and its bound. */
-export const regroupFraction = 1 / 12;
-export const regroupMsMax = 5;
 /** Waiting inputs that the batching policy looks at: more gives no better lengths, only a longer sort. */
 export const selectionWindowInputs = 512;
 /** Bounds of what a full queue tells a client to wait. */

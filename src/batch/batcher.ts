@@ -10,7 +10,6 @@ import { aloneWaitMsMax, retryAfterMsMax, retryAfterMsMin, selectionWindowInputs
 import { EmbedJob, type Embedded, type Waiter } from './job.ts';
 import { LengthEstimate } from './length-estimate.ts';
 import { FairQueue, type QueuedInput } from './queue.ts';
-import { Regroup } from './regroup.ts';
 import { batchTokens, selectBatch } from './select.ts';
 
 const alonePollMs = 5;
@@ -37,7 +36,6 @@ export class Batcher {
   readonly #queue = new FairQueue();
   readonly #estimate: LengthEstimate;
   readonly #tokensMs = { tokens: 0, ms: 0 };
-  readonly #regroup = new Regroup(() => this.#dispatch());
   #running = 0;
   #runningTokens = 0;
   #scheduled = false;
@@ -81,7 +79,6 @@ export class Batcher {
     });
     this.#admit(entries.reduce((sum, entry) => sum + entry.tokens, 0));
     this.#queue.push(entries);
-    this.#regroup.arrived();
     this.#schedule();
     return job.result;
   }
@@ -143,8 +140,6 @@ export class Batcher {
   }
 
   #dispatch(): void {
-    if (this.#regroup.active && this.#queue.tokens < this.#backend.runCost.tokensMax) return;
-    this.#regroup.end();
     while (!this.#paused && this.#running < this.#backend.concurrency && this.#queue.length > 0) {
       const window = this.#queue.window(selectionWindowInputs);
       if (window.some((entry) => entry.job.ended)) {
@@ -177,20 +172,16 @@ export class Batcher {
     const outcome = await running.catch(toServerError);
     this.#running -= 1;
     this.#runningTokens -= estimatedTokens;
-    // With a whole batch waiting, the freed worker gets it before the answers are written.
-    if (this.#queue.tokens >= this.#backend.runCost.tokensMax) this.#dispatch();
+    // The freed worker gets its next batch before the answers are written.
+    this.#dispatch();
 
     const jobs = new Set(batch.map((entry) => entry.job));
     if (outcome instanceof ServerError) {
       for (const job of jobs) job.fail(outcome);
-      this.#schedule();
       return;
     }
     batch.forEach((entry, row) => entry.job.complete(entry.index, outcome, row, entry.options.dimension));
-    let answered = 0;
-    for (const job of jobs) if (job.batchEnded(outcome)) answered += 1;
-    this.#regroup.begin(answered, performance.now() - nowMs);
-    this.#schedule();
+    for (const job of jobs) job.batchEnded(outcome);
     const tokens = outcome.tokensKept.reduce((sum, count) => sum + count, 0);
     this.#estimate.learn(batch.map((entry) => entry.size), outcome.tokensGiven);
     this.#tokensMs.tokens += tokens;

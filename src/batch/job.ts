@@ -67,11 +67,11 @@ export class EmbedJob {
     this.#remaining -= 1;
   }
 
-  /** After all rows of one batch reply were taken; true when that was the last one. */
-  batchEnded(reply: EmbedReply): boolean {
+  /** After all rows of one batch reply were taken. */
+  batchEnded(reply: EmbedReply): void {
     this.#tokenizeMs += reply.tokenizeMs;
     this.#inferenceMs += reply.runMs;
-    if (this.#settled || this.#remaining > 0) return false;
+    if (this.#settled || this.#remaining > 0) return;
     this.#settled = true;
     this.#resolve({
       rows: this.#rows,
@@ -81,7 +81,6 @@ export class EmbedJob {
       tokenizeMs: this.#tokenizeMs,
       inferenceMs: this.#inferenceMs,
     });
-    return true;
   }
 
   /** Ends the job without a result; the first call decides. */
