@@ -20,6 +20,8 @@ export const retryAfterMsMax = 60_000;
 export const keyFilePollMs = 1000;
 /** How long a failed load is answered from memory before it is tried again. */
 export const loadRetryMs = 5000;
+/** How long the end of the server waits for the last rows of the history. */
+export const historyCloseMsMax = 3000;
 /** Bodies of all requests together; above it new bodies are refused, so a burst cannot exhaust memory. */
 export const bodyBytesInFlightMax = 512 * 1024 * 1024;
 /** Of a refused body, how much beyond the maximum is read and thrown away so that the client sees the answer. */

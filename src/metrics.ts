@@ -105,6 +105,34 @@ export class Metrics {
     };
   }
 
+  /** The series of the inference history. */
+  history(): { written(rows: number): void; dropped(rows: number): void; failed(): void; pending(read: () => number): void } {
+    const rows = this.#counter('history_rows_total', 'Rows of the inference history, by what became of them.', ['outcome']);
+    const failures = this.#counter('history_failures_total', 'Attempts on its store that failed; the rows waited.', []);
+    for (const outcome of ['written', 'dropped']) rows.labels(outcome).inc(0);
+    return {
+      written: (count) => rows.labels('written').inc(count),
+      dropped: (count) => rows.labels('dropped').inc(count),
+      failed: () => failures.inc(),
+      pending: (read) => {
+        const gauge = this.#gauge('history_rows_pending', 'Rows that wait to be written.', [], () => {
+          gauge.set(read());
+        });
+      },
+    };
+  }
+
+  /** The series of the tensor models; labels are those of the folder. */
+  tensorModel(): { loaded(model: string, version: string): void; unloaded(model: string, version: string): void; crashed(): void } {
+    const ready = this.#gauge('tensor_model_ready', '1 when the version is loaded.', ['model', 'version']);
+    const crashes = this.#counter('tensor_worker_crashes_total', 'Worker threads of tensor models that died.', []);
+    return {
+      loaded: (model, version) => ready.labels(model, version).set(1),
+      unloaded: (model, version) => ready.labels(model, version).set(0),
+      crashed: () => crashes.inc(),
+    };
+  }
+
   /** The totals that the FastEmbed-style service shows as JSON (seed 001, `/metrics`) and `/stats` repeats. */
   totals(): { requests: number; errors: number; embeddings: number; uptimeSeconds: number; embeddingsByModel: [string, number][] } {
     let embeddings = 0;

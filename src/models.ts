@@ -1,4 +1,5 @@
 // Which embedding models the server has, and how each is opened: the first from a folder, the others from the hub.
+import { fileURLToPath } from 'node:url';
 import { openOnnxBackend, type OnnxOptions } from './backend/onnx.ts';
 import { chooseDevices } from './backend/devices.ts';
 import type { EmbeddingManifest } from './backend/manifest.ts';
@@ -11,6 +12,8 @@ import { EmbeddingModel } from './registry/embedding-model.ts';
 import { readManifest } from './registry/manifest.ts';
 import { ModelCache } from './registry/model-cache.ts';
 import type { ModelEntry } from './registry/registry.ts';
+import { openTensorModel } from './registry/tensor-model.ts';
+import { TensorModels } from './registry/tensor-models.ts';
 
 /** The embedded model, and the name it answers to. */
 const embedded = {
@@ -72,7 +75,7 @@ export function onnxOptions(config: Config): OnnxOptions {
 
 function firstManifest(config: Config): EmbeddingManifest {
   const name = config.modelName ?? (config.modelPath === undefined ? embedded.name : undefined);
-  return readManifest(config.modelPath ?? embedded.directory.pathname, { ...manifestWants(config), ...(name !== undefined && { name }) });
+  return readManifest(config.modelPath ?? fileURLToPath(embedded.directory), { ...manifestWants(config), ...(name !== undefined && { name }) });
 }
 
 function manifestWants(config: Config) {
@@ -136,4 +139,32 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
       });
     },
   };
+}
+
+/** The tensor models of MODEL_DIR; each is loaded by its first inference. */
+export function tensorModels(config: Config, cache: ModelCache, metrics: Metrics, log: Log): TensorModels {
+  const series = metrics.tensorModel();
+  const { intraOpSpinning, cpuArena, devices } = onnxOptions(config);
+  // A tensor model has one worker unless its manifest says otherwise: it may use all cores.
+  const options = { intraOpThreads: coresAvailable(), intraOpSpinning, cpuArena, devices };
+  return new TensorModels({
+    directory: config.modelDirectory ?? fileURLToPath(new URL('../../models/demo/', import.meta.url)),
+    cache,
+    open: (files, onCrash) => openTensorModel(files, options, onCrash),
+    observer: {
+      loaded: ({ files: { name, version } }, loadMs) => {
+        series.loaded(name, version);
+        log.info({ model: name, version, load_ms: Math.round(loadMs) }, 'tensor model ready');
+      },
+      failed: ({ name, version }, error) => log.error({ model: name, version, err: error }, 'the tensor model could not be loaded'),
+      unloaded: ({ name, version }) => {
+        series.unloaded(name, version);
+        log.info({ model: name, version }, 'tensor model leaves');
+      },
+      crashed: ({ name, version }, error) => {
+        series.crashed();
+        log.error({ model: name, version, err: error }, 'a worker died; another one takes its place');
+      },
+    },
+  });
 }

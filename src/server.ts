@@ -1,4 +1,5 @@
 // The composition root: builds every part in the order of the line and ends them in the reverse.
+import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { authorizer, isLoopback } from './access/access.ts';
 import { KeyFile } from './access/key-file.ts';
@@ -6,17 +7,22 @@ import { keyOfEverything, type ApiKey } from './access/keys.ts';
 import type { Config } from './config.ts';
 import { EmbedEngine } from './engine/embed.ts';
 import { requestLog, type Log } from './log.ts';
+import { History } from './history/history.ts';
+import { historyCloseMsMax } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import type { AnyOperation, CallObserver } from './operation.ts';
-import { embeddingModels, modelCache } from './models.ts';
+import { embeddingModels, modelCache, tensorModels } from './models.ts';
 import { Registry } from './registry/registry.ts';
 import { DetailError, detailError } from './surface/detail-errors.ts';
 import { docsOperations } from './surface/docs/operations.ts';
 import { chooseByField } from './surface/embed-choice.ts';
 import { embedBatch, embedOne, fastembedGroup } from './surface/fastembed/operations.ts';
 import { OpenaiError, openaiError } from './surface/openai/errors.ts';
+import { embeddingModelRows } from './surface/fastembed/models.ts';
+import { historyOperations, tensorGroup } from './surface/history/operations.ts';
 import { openaiGroup, openaiOperations } from './surface/openai/operations.ts';
 import { systemGroup, systemOperations } from './surface/system/operations.ts';
+import { tensorOperations } from './surface/tensors/operations.ts';
 import { TeiError } from './surface/tei/errors.ts';
 import { teiEmbed, teiGroup } from './surface/tei/operations.ts';
 import { serveHttp } from './transport/http.ts';
@@ -44,7 +50,10 @@ export type Server = {
 export async function startServer(config: Config, log: Log): Promise<Server> {
   const version = packageVersion();
   const metrics = new Metrics(version);
-  const registry = new Registry(modelCache(config, log), config.allowedModels);
+  const cache = modelCache(config, log);
+  const registry = new Registry(cache, config.allowedModels);
+  const tensors = tensorModels(config, cache, metrics, log);
+  const history = config.historyEnabled ? newHistory(config, metrics, log) : undefined;
   const { atStart, onDemand } = embeddingModels(config, metrics, log);
   const engine = new EmbedEngine(registry, config.allowDimensions);
   let accepting = true;
@@ -52,9 +61,16 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const operations: AnyOperation[] = [
     ...openaiOperations(engine, registry, { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax }),
     ...embedOperations(engine, atStart[0]!.name, config),
+    ...tensorOperations({
+      models: tensors,
+      otherModels: () => embeddingModelRows(registry),
+      otherModel: (name) => embeddingModelRows(registry).find((row) => row.name === name || row.name.endsWith(`/${name}`)),
+      ...(history && { record: (entry) => history.record(entry) }),
+    }),
+    ...(history === undefined ? [] : historyOperations(history)),
     ...systemOperations({ version, registry, metrics, accepting: () => accepting }, config.metricsEnabled),
   ];
-  const errorSchemas = { [openaiGroup]: OpenaiError, [fastembedGroup]: DetailError, [teiGroup]: TeiError, [systemGroup]: DetailError };
+  const errorSchemas = { [openaiGroup]: OpenaiError, [fastembedGroup]: DetailError, [teiGroup]: TeiError, [systemGroup]: DetailError, [tensorGroup]: DetailError };
   const info = { title: 'ortserve', version, errorSchemas };
   operations.push(...docsOperations({ info, operations: () => operations, group: systemGroup, encodeError: detailError }));
 
@@ -97,12 +113,27 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       accepting = false;
       await new Promise((resolve) => setTimeout(resolve, config.drainDelayMs));
       await http.drain();
-      await registry.close();
+      await Promise.all([registry.close(), tensors.close()]);
+      await history?.close(historyCloseMsMax);
       http.close();
       redis?.disconnect();
       access.close();
     },
   };
+}
+
+/** Rows of the inference history go to MongoDB where there is one, else into a file of ours. */
+function newHistory(config: Config, metrics: Metrics, log: Log): History {
+  const directory = join(config.dataDirectory, 'history');
+  const place = { directory, mongodbUrl: config.mongodbUrl };
+  return new History({
+    open: async () => (await import('./history/store.ts')).openHistoryStore(place),
+    flushMs: config.historyFlushMs,
+    rowsMax: config.historyRowsMax,
+    ageMsMax: config.historyAgeMsMax,
+    metrics: metrics.history(),
+    log,
+  });
 }
 
 function embedOperations(engine: EmbedEngine, defaultName: string, config: Config): AnyOperation[] {

@@ -3,14 +3,16 @@ import type { TSchema } from 'typebox';
 import { compare, latencyMetric, type Comparison } from '../../engine/compare.ts';
 import { infer, inferBatch, type InferResult } from '../../engine/infer.ts';
 import type { Fields } from '../../engine/infer-inputs.ts';
-import { ServerError } from '../../errors.ts';
+import { ServerError, toServerError } from '../../errors.ts';
 import { tensorBatchItemsMax } from '../../limits.ts';
 import type { AnyOperation, Call, Operation } from '../../operation.ts';
 import type { LeasedModel, TensorEntry } from '../../registry/tensor-models.ts';
 import { bodyChecker, jsonOperation } from '../body.ts';
 import { detailError } from '../detail-errors.ts';
+import { tensorGroup } from '../history/operations.ts';
 import { checkCount } from '../inputs.ts';
 import { jsonReply } from '../json-reply.ts';
+import { historyEntry, type Record } from './record.ts';
 import { batchJson, comparisonBody, inferenceJson, jsonBytesReply, modelBody, modelRow, statsBody } from './answers.ts';
 import {
   BatchRequest,
@@ -23,8 +25,6 @@ import {
   ModelResponse,
   StatsResponse,
 } from './schema.ts';
-
-export const tensorGroup = 'Tensor models';
 
 /** What the operations need of the registry; `TensorModels` is one. */
 export type TensorRegistry = {
@@ -44,23 +44,26 @@ export type TensorSurface = {
   readonly models: TensorRegistry;
   /** Rows of models of other kinds, listed after the tensor models; each has version, name, status and loaded. */
   readonly otherModels?: () => readonly { readonly loaded: boolean }[];
+  /** One of those rows by its name; undefined when there is none. */
+  readonly otherModel?: (name: string) => object | undefined;
+  /** Told of every inference. */
+  readonly record?: Record;
 };
 
-export function tensorOperations({ models, otherModels = () => [] }: TensorSurface): AnyOperation[] {
+export function tensorOperations(surface: TensorSurface): AnyOperation[] {
+  const { models, otherModels = () => [], otherModel = () => undefined, record = () => {} } = surface;
   return [
     ask('tensors.list', '/models', 'List all models, loaded or not.', ModelListResponse, () => {
       const rows = [...models.list().map(modelRow), ...otherModels()];
       return { models: rows, count: rows.length, loaded: rows.filter(({ loaded }) => loaded === true).length };
     }),
-    ask(
-      'tensors.model',
-      '/models/:version',
-      'What a model is: its state, inputs and outputs.',
-      ModelResponse,
-      (call) => {
-        return modelBody(models.find(wanted(call), 'version'));
-      },
-    ),
+    ask('tensors.model', '/models/:version', 'What a model is: its state, inputs and outputs.', ModelResponse, (call) => {
+      return modelOrOther(models, otherModel, wanted(call));
+    }),
+    // Names of embedding models hold a slash.
+    ask('tensors.named_model', '/models/*', 'The same for a name with slashes.', ModelResponse, (call) => {
+      return modelOrOther(models, otherModel, call.parameters['*'] ?? '');
+    }),
     ask('tensors.stats', '/models/:version/stats', 'What a model has done.', StatsResponse, (call) => {
       return statsBody(models.find(wanted(call), 'version'));
     }),
@@ -71,13 +74,23 @@ export function tensorOperations({ models, otherModels = () => [] }: TensorSurfa
       const { entry, unloaded } = await models.unload(wanted(call), 'version');
       return { ...modelRow(entry), unloaded };
     }),
-    inference(models),
-    batch(models),
+    inference(models, record),
+    batch(models, record),
     comparison(models),
   ];
 }
 
-function inference(models: TensorRegistry): Operation<Fields, { version: string; result: InferResult }> {
+function modelOrOther(models: TensorRegistry, otherModel: (name: string) => object | undefined, name: string): object {
+  try {
+    return modelBody(models.find(name, 'version'));
+  } catch (error) {
+    const other = error instanceof ServerError && error.code === 'MODEL_NOT_FOUND' ? otherModel(name) : undefined;
+    if (other === undefined) throw error;
+    return other;
+  }
+}
+
+function inference(models: TensorRegistry, record: Record): Operation<Fields, { version: string; result: InferResult }> {
   return jsonOperation({
     name: 'tensors.inference',
     method: 'POST',
@@ -90,7 +103,12 @@ function inference(models: TensorRegistry): Operation<Fields, { version: string;
     decodeBody: (body) => objectOf(body, 'The body'),
     async run(fields, call) {
       const entry = models.find(wanted(call), 'version');
-      const result = await models.use(entry, (model) => infer(model, { fields, isCancelled: () => call.cancelled }));
+      const running = models.use(entry, (model) => infer(model, { fields, isCancelled: () => call.cancelled }));
+      const result = await running.catch((error: unknown) => {
+        record(historyEntry(entry, fields, toServerError(error), call));
+        throw error;
+      });
+      record(historyEntry(entry, fields, result, call));
       call.timings.queueMs = result.queueMs;
       call.timings.inferenceMs = result.runMs;
       return { version: entry.files.version, result };
@@ -102,6 +120,7 @@ function inference(models: TensorRegistry): Operation<Fields, { version: string;
 
 function batch(
   models: TensorRegistry,
+  record: Record,
 ): Operation<readonly unknown[], { version: string; results: readonly (InferResult | ServerError)[] }> {
   return jsonOperation({
     name: 'tensors.inference_batch',
@@ -133,7 +152,10 @@ function batch(
           good.map(({ request }) => request),
         ),
       );
-      good.forEach(({ i }, at) => (results[i] = answered[at]!));
+      good.forEach(({ i, request }, at) => {
+        results[i] = answered[at]!;
+        record(historyEntry(entry, request.fields, answered[at]!, call));
+      });
       return { version: entry.files.version, results };
     },
     encode: ({ version, results }, call) =>

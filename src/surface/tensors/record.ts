@@ -1,0 +1,40 @@
+// What the inference history is told of a request: names, shapes and figures, never data.
+import type { Fields } from '../../engine/infer-inputs.ts';
+import type { InferResult } from '../../engine/infer.ts';
+import type { ServerError } from '../../errors.ts';
+import type { HistoryEntry } from '../../history/row.ts';
+import type { Call } from '../../operation.ts';
+import type { TensorEntry } from '../../registry/tensor-models.ts';
+
+/** Takes a row; never throws and never waits. */
+export type Record = (entry: HistoryEntry) => void;
+
+const dimensionsMax = 8;
+
+export function historyEntry(model: TensorEntry, fields: Fields, outcome: InferResult | ServerError, call: Call): HistoryEntry {
+  const common = {
+    version: model.files.version,
+    model: model.files.name,
+    requestId: call.requestId,
+    caller: call.caller.name,
+    inputs: inputShapes(fields),
+  };
+  if (outcome instanceof Error) return { ...common, errorCode: outcome.code };
+  return {
+    ...common,
+    inferenceMs: outcome.runMs,
+    compressionRatio: outcome.metrics.get('compression_ratio'),
+    predictedQuality: outcome.metrics.get('predicted_quality'),
+    metrics: Object.fromEntries(outcome.metrics),
+  };
+}
+
+/** By the first element of each level: the request was checked, or was refused for not being so. */
+function inputShapes(fields: Fields): { name: string; shape: number[] }[] {
+  return Object.entries(fields).flatMap(([name, value]) => {
+    if (!Array.isArray(value)) return [];
+    const shape: number[] = [];
+    for (let at: unknown = value; Array.isArray(at) && shape.length < dimensionsMax; at = at[0]) shape.push(at.length);
+    return [{ name, shape }];
+  });
+}
