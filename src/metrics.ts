@@ -159,16 +159,19 @@ export class Metrics {
   }
 }
 
+/** What one batch cost; `queueMs` has the wait of each of its inputs. */
+export type BatchFacts = {
+  readonly inputs: number;
+  readonly tokens: number;
+  readonly tokensPadded: number;
+  readonly runs: number;
+  readonly tokenizeMs: number;
+  readonly runMs: number;
+  readonly queueMs: readonly number[];
+};
+
 export type ModelMetrics = {
-  batchEnded(batch: {
-    inputs: number;
-    tokens: number;
-    tokensPadded: number;
-    runs: number;
-    tokenizeMs: number;
-    runMs: number;
-    queueMs: readonly number[];
-  }): void;
+  batchEnded(batch: BatchFacts): void;
   inputsDropped(count: number): void;
   workerCrashed(): void;
   deviceFellBack(): void;

@@ -7,6 +7,7 @@ import type { Backend } from '../backend/backend.ts';
 import type { EmbedInput, EmbedOptions } from '../backend/protocol.ts';
 import { ServerError, toServerError } from '../errors.ts';
 import { aloneWaitMsMax, retryAfterMsMax, retryAfterMsMin, selectionWindowInputs } from '../limits.ts';
+import type { BatchFacts } from '../metrics.ts';
 import { EmbedJob, type Embedded, type Waiter } from './job.ts';
 import { LengthEstimate } from './length-estimate.ts';
 import { FairQueue, type QueuedInput } from './queue.ts';
@@ -16,15 +17,7 @@ const alonePollMs = 5;
 
 /** What the batcher tells the metrics. */
 export type BatchObserver = {
-  batchEnded(batch: {
-    inputs: number;
-    tokens: number;
-    tokensPadded: number;
-    runs: number;
-    tokenizeMs: number;
-    runMs: number;
-    queueMs: readonly number[];
-  }): void;
+  batchEnded(batch: BatchFacts): void;
   /** Inputs that left the queue without running. */
   inputsDropped(count: number): void;
 };
