@@ -6,7 +6,7 @@ import { echoCharsMax } from '../limits.ts';
 import type { ModelGauges, ModelMetrics } from '../metrics.ts';
 import type { EmbeddingModel } from './embedding-model.ts';
 import type { ModelCache } from './model-cache.ts';
-import { Slot, type Lease, type SlotState } from './slot.ts';
+import { Slot, type SlotState } from './slot.ts';
 
 export type ModelEntry = {
   /** The name that clients ask for; `aliases` are others they know it by. */
@@ -100,11 +100,6 @@ export class Registry {
     const model = this.#models.get(canonical);
     if (model === undefined) throw new ServerError('MODEL_NOT_FOUND', `The model ${shown} does not exist.`, { field });
     return model;
-  }
-
-  /** Finds it, loads it if need be, and holds it until the lease is released. */
-  lease(name: string, field: string): Promise<Lease<EmbeddingModel>> {
-    return this.find(name, field).slot.lease();
   }
 
   /** Waits for leases, then frees every model. */

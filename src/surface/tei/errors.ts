@@ -27,9 +27,6 @@ const kinds: Partial<Record<ErrorCode, string>> = {
   TIMEOUT: 'Backend',
 };
 
-/** Every status that `teiError` may answer with besides the table's. */
-export const teiStatuses: readonly number[] = [...new Set(Object.values(statuses))];
-
 export function teiError(error: ServerError): Reply {
   const status = statuses[error.code] ?? errorTable[error.code].http;
   return jsonReply(status, { error: error.message, error_type: kinds[error.code] ?? 'Validation' });
