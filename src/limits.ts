@@ -63,9 +63,7 @@ export const hubLockStaleMs = 30_000;
 export const hubLockPollMs = 100;
 /** Links of pulls that were killed are removed after this. */
 export const hubStagingAgeMsMax = 3_600_000;
-
-assert(hubLockStaleMs > 3 * hubLockTouchMs, 'a late timer must not cost the lock');
-assert(hubRetryMs <= hubRetryWaitMsMax && hubRetryWaitMsMax <= hubRetryAfterMsMax);/** Elements of one tensor in a request: an image of 22 megapixels with three channels. */
+/** Elements of one tensor in a request: an image of 22 megapixels with three channels. */
 export const tensorElementsMax = 64 * 1024 * 1024;
 /** Dimensions of one tensor: more than any model here has, few enough to walk by recursion. */
 export const tensorRankMax = 8;
@@ -84,3 +82,5 @@ assert(historyBatchRows < historyBufferRowsMax);
 assert(requestIdCharsMax > 36, 'a UUID must fit');
 assert(tensorQueueTasksMax >= tensorBatchItemsMax, 'one batch must fit');
 assert(tensorQueueBytesMax >= tensorElementsMax * 8, 'one tensor of the widest type must fit');
+assert(hubLockStaleMs > 3 * hubLockTouchMs, 'a late timer must not cost the lock');
+assert(hubRetryMs <= hubRetryWaitMsMax && hubRetryWaitMsMax <= hubRetryAfterMsMax);
