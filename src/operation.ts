@@ -12,6 +12,8 @@ export type Caller = { readonly name: string; readonly scopes: ReadonlySet<strin
 /** Decides whether a caller may do it; asked by every transport before the body. Throws ServerError. */
 export type Authorize = (operation: AnyOperation, header: (name: string) => string) => Caller;
 
+const noChunks: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }) };
+
 /** One request on its way. Made by a transport, ended by it; everyone between only reads it and adds timings. */
 export class Call {
   readonly requestId: string;
@@ -23,8 +25,10 @@ export class Call {
   caller: Caller = { name: 'anonymous', scopes: new Set() };
   /** The operation that answers; a choosing operation replaces it once the body is known. */
   operation: AnyOperation;
-  /** True once nobody waits: what is still queued for this call is dropped before it runs. */
-  cancelled = false;
+  /** The body of an operation that takes it as a stream; empty elsewhere. The chunks are the reader's. */
+  body: AsyncIterable<Uint8Array> = noChunks;
+  #cancelled = false;
+  #cancellation: AbortController | undefined;
   readonly #header: (name: string) => string;
   #query: string | URLSearchParams;
 
@@ -45,6 +49,27 @@ export class Call {
     this.#header = init.header ?? (() => '');
   }
 
+  /** True once nobody waits: what is still queued for this call is dropped before it runs. */
+  get cancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  /** Aborted with the call, for what can be stopped outside: a request to another server. */
+  get signal(): AbortSignal {
+    if (this.#cancellation === undefined) {
+      this.#cancellation = new AbortController();
+      if (this.#cancelled) this.#cancellation.abort();
+    }
+    return this.#cancellation.signal;
+  }
+
+  /** Says that nobody waits any more. */
+  cancel(): void {
+    if (this.#cancelled) return;
+    this.#cancelled = true;
+    this.#cancellation?.abort();
+  }
+
   get query(): URLSearchParams {
     // Few operations look at it, so it is parsed for those.
     if (typeof this.#query === 'string') this.#query = new URLSearchParams(this.#query);
@@ -57,14 +82,30 @@ export class Call {
   }
 }
 
+/** A body that is made while it is sent. */
+export type ReplyStream = {
+  /**
+   * Pulled as the client takes them; `return` when it leaves, which may be before the first pull, so what must be
+   * given back is taken inside the iteration. A throw cuts the connection: a format that can tell of an error
+   * does that itself.
+   */
+  readonly chunks: AsyncIterable<string | Uint8Array>;
+  /** All chunks together, where that is known: then it is announced. */
+  readonly lengthBytes?: number;
+};
+
 export type Reply = {
   readonly status: number;
   readonly contentType: string;
   /** Beyond those every answer gets. Values must be printable ASCII; the transport refuses others. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Owned by the reply: nobody writes to it afterwards. */
-  readonly body: string | Uint8Array;
+  readonly body: string | Uint8Array | ReplyStream;
 };
+
+export function isStream(body: Reply['body']): body is ReplyStream {
+  return typeof body === 'object' && 'chunks' in body;
+}
 
 export type Operation<In, Out> = {
   /** `openai.embeddings`: the metrics label, the log field and the WebSocket `op`. */
@@ -83,6 +124,10 @@ export type Operation<In, Out> = {
   readonly scope: 'public' | 'infer' | 'metrics' | 'admin';
   /** Liveness, metrics and pages: outside rate limits. */
   readonly unlimited?: boolean;
+  /** The body comes as `call.body` while the operation runs; `decode` gets none of it. Absent, it is collected first. */
+  readonly body?: { readonly kind: 'stream'; readonly bytesMax: () => number };
+  /** Where the request's timeout does not fit: an upload takes as long as it takes. */
+  readonly timeoutMs?: number;
   /** The operations it chooses among by the body; they are documented in its place. */
   readonly alternatives?: readonly AnyOperation[];
   /** `bytes` is valid only until decode returns; what must live longer is copied. Throws ServerError. */
@@ -99,7 +144,7 @@ export type AnyOperation = Operation<any, any>;
 /** What watches calls: the log and the metrics. */
 export type CallObserver = {
   /**
-   * Once for each call. `error` is set when the reply is an error; its `cause` may be a bug that no client must
+   * Once for each call, for a stream when it has ended. `error` is set when the reply is an error; its `cause` may be a bug that no client must
    * see. CANCELLED means that the client left, so nobody reads the reply.
    */
   ended(call: Call, reply: Reply, error: ServerError | undefined): void;
@@ -125,6 +170,7 @@ export async function perform(
     if (call.cancelled) throw new ServerError('CANCELLED');
     reply = call.operation.encode(output, call, input);
     const { body } = reply;
+    if (isStream(body)) return { reply: { ...reply, body: watched(body, (error) => tell(observer, call, reply, error)) }, error: undefined };
     if (typeof body !== 'string' && !(body instanceof Uint8Array)) throw new TypeError('The reply has no body.');
   } catch (thrown) {
     return refuse(call, thrown, observer);
@@ -137,7 +183,7 @@ export async function perform(
   function deadline(): Promise<never> {
     return new Promise((_, reject) => {
       timer = setTimeout(() => {
-        call.cancelled = true;
+        call.cancel();
         reject(new ServerError('TIMEOUT', `The request did not finish in ${call.timeoutMs} ms.`));
       }, call.timeoutMs);
     });
@@ -165,6 +211,35 @@ export function lastReply(error: ServerError): Reply {
     contentType: 'application/json',
     body: JSON.stringify({ error: { message: error.message, code: error.code } }),
   };
+}
+
+/** A stream that says once how it ended: with an error, with CANCELLED when it was given up, or with neither. */
+function watched(stream: ReplyStream, ended: (error: ServerError | undefined) => void): ReplyStream {
+  const inner = stream.chunks[Symbol.asyncIterator]();
+  let hasEnded = false;
+  const end = (error: ServerError | undefined): void => {
+    if (!hasEnded) ended(error);
+    hasEnded = true;
+  };
+  const chunks: AsyncIterableIterator<string | Uint8Array> = {
+    [Symbol.asyncIterator]: () => chunks,
+    next: async () => {
+      try {
+        const result = await inner.next();
+        if (result.done === true) end(undefined);
+        return result;
+      } catch (thrown) {
+        end(toServerError(thrown));
+        throw thrown;
+      }
+    },
+    return: async () => {
+      end(new ServerError('CANCELLED'));
+      await inner.return?.();
+      return { done: true, value: undefined };
+    },
+  };
+  return { ...stream, chunks };
 }
 
 function tell(observer: CallObserver, call: Call, reply: Reply, error: ServerError | undefined): void {

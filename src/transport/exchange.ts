@@ -2,14 +2,17 @@
 // aborted, never both; nothing touches it after that; traffic is counted exactly as long as it is neither.
 import type { HttpResponse } from 'uWebSockets.js';
 import { ServerError, toServerError } from '../errors.ts';
-import type { Call, CallObserver, Outcome, Reply } from '../operation.ts';
-import { lastReply, perform, refuse } from '../operation.ts';
+import { discardBytesMax } from '../limits.ts';
+import type { Call, CallObserver, Outcome, Reply, ReplyStream } from '../operation.ts';
+import { isStream, lastReply, perform, refuse } from '../operation.ts';
 import { clientKey } from './address.ts';
 import type { BodyCollector } from './body.ts';
+import { BodyStream } from './body-stream.ts';
 import type { Cors } from './cors.ts';
 import { headerValue, retryAfterSeconds, serverTiming, statusLine } from './headers.ts';
 import type { RateVerdict } from './rate-limit.ts';
 import { writeRateHeaders } from './rate-limit.ts';
+import { StreamedReply } from './reply-stream.ts';
 
 /** What all exchanges of one server share. */
 export type Traffic = {
@@ -38,6 +41,8 @@ export class Exchange {
   #call: Call | undefined;
   /** Released when the call has ended, which may be after the client left. */
   #body: BodyCollector | undefined;
+  #bodyStream: BodyStream | undefined;
+  #streamedReply: StreamedReply | undefined;
   #isOpen = true;
   /** The observer has been told or will be, whatever the client does. */
   #isPerformed = false;
@@ -82,6 +87,12 @@ export class Exchange {
     });
   }
 
+  /** Gives the call its body as it comes. Only while the handler runs. */
+  receiveStream(bytesMax: number): void {
+    this.#bodyStream = new BodyStream(this.#response, bytesMax);
+    this.#call!.body = this.#bodyStream;
+  }
+
   /** Runs the call and answers it. `bytes` are free again when this returns. */
   perform(bytes: Uint8Array): void {
     const call = this.#call;
@@ -116,6 +127,16 @@ export class Exchange {
   }
 
   #answer(outcome: Outcome): void {
+    if (this.#bodyStream === undefined) return this.#answerNow(outcome);
+    // An answer before the end of the body would be lost on clients that only read once they have sent.
+    void this.#bodyStream.discard(discardBytesMax).then((isWhole) => {
+      if (!isWhole) this.hangUp = 'now';
+      this.#answerNow(outcome);
+    });
+  }
+
+  #answerNow(outcome: Outcome): void {
+    if (!this.#isOpen && isStream(outcome.reply.body)) return giveUp(outcome.reply.body);
     this.#write(() => {
       const { reply, error } = outcome;
       this.#response.writeStatus(statusLine(reply.status));
@@ -150,6 +171,14 @@ export class Exchange {
     const response = this.#response;
     const closes = this.hangUp === 'now' || this.#traffic.draining;
     const hasBody = !this.headOnly && status !== 204;
+    if (isStream(body)) {
+      if (closes || this.hangUp === 'ask') response.writeHeader('connection', 'close');
+      if (hasBody) return this.#sendStream(body);
+      if (this.headOnly && body.lengthBytes !== undefined) response.writeHeader('content-length', String(body.lengthBytes));
+      giveUp(body);
+      response.endWithoutBody();
+      return this.#close();
+    }
     const isStreamed = hasBody && body.length >= streamedBytesMin;
     // Only `end` can close the connection, so elsewhere the client is asked to.
     const ends = this.hangUp === 'now' || (hasBody && !isStreamed);
@@ -184,6 +213,20 @@ export class Exchange {
     });
   }
 
+  #sendStream(stream: ReplyStream): void {
+    this.#streamedReply = new StreamedReply(this.#response, stream);
+    this.#streamedReply.send().then(
+      (mustEnd) => {
+        if (!this.#isOpen) return;
+        if (mustEnd) this.#response.cork(() => this.#response.end('', this.hangUp === 'now' || this.#traffic.draining));
+        this.#close();
+      },
+      () => {
+        if (this.#isOpen) this.#response.close();
+      },
+    );
+  }
+
   /** Everything that touches the response goes through here. */
   #write(write: () => void): void {
     if (!this.#isOpen) return;
@@ -198,8 +241,10 @@ export class Exchange {
   #abort(): void {
     if (!this.#isOpen) return;
     this.#close();
+    this.#call?.cancel();
+    this.#bodyStream?.close();
+    this.#streamedReply?.close();
     if (this.#call === undefined) return;
-    this.#call.cancelled = true;
     if (this.#isPerformed) return;
     this.#body?.release();
     refuse(this.#call, this.#hangUpError ?? new ServerError('CANCELLED'), this.#observer);
@@ -209,6 +254,11 @@ export class Exchange {
     this.#isOpen = false;
     this.#traffic.inFlight -= 1;
   }
+}
+
+/** So that its maker and the observer hear of it. */
+function giveUp({ chunks }: ReplyStream): void {
+  chunks[Symbol.asyncIterator]().return?.()?.catch(() => {});
 }
 
 function writeChecked(response: HttpResponse, name: string, value: string): void {

@@ -189,22 +189,26 @@ export class HttpServer {
       operation: match === 'missing' ? this.#refusals.notFound(head.url) : operation,
       parameters: typeof match === 'string' ? {} : match,
       query: head.query,
-      timeoutMs: this.#options.requestTimeoutMs,
+      timeoutMs: operation.timeoutMs ?? this.#options.requestTimeoutMs,
       header: (name) => head.header(name),
     });
     exchange.begin(call);
     if (head.framingFault !== undefined) return exchange.failAndHangUp(head.framingFault);
-    const { requestBytesMax } = this.#options;
-    if (head.contentLength > requestBytesMax + discardBytesMax) exchange.hangUp = 'now';
+    const bodyBytesMax = operation.body?.bytesMax() ?? this.#options.requestBytesMax;
+    if (head.contentLength > bodyBytesMax + discardBytesMax) exchange.hangUp = 'now';
     if (match === 'malformed') throw new ServerError('REQUEST_INVALID', 'The path is not percent-encoded UTF-8 text.');
     call.caller = this.#options.authorize?.(call.operation, (name) => head.header(name)) ?? call.caller;
     // What GET would do with a body is not defined, so it is read and thrown away.
     const takesBody = head.hasBody && call.operation.method !== 'GET';
-    if (takesBody) this.#refuseBody(exchange, head);
+    if (takesBody) this.#refuseBody(exchange, head, bodyBytesMax, call.operation.body === undefined);
     const limiter = call.operation.unlimited === true ? undefined : this.#options.rateLimiter;
     const rate = limiter?.check(exchange.client(limiter.trustedProxies));
     if (!takesBody) return perform(exchange, noBytes, rate);
-    const collector = new BodyCollector(head.contentLength, requestBytesMax, this.#budget);
+    if (call.operation.body !== undefined) {
+      exchange.receiveStream(bodyBytesMax);
+      return perform(exchange, noBytes, rate);
+    }
+    const collector = new BodyCollector(head.contentLength, bodyBytesMax, this.#budget);
     exchange.receive(collector, (body) => {
       // A view is gone when this returns, and the verdict comes later.
       perform(exchange, rate !== undefined && collector.isView ? body.slice() : body, rate);
@@ -212,18 +216,17 @@ export class HttpServer {
   }
 
   /** Throws ServerError when the head already says that the body cannot be taken. */
-  #refuseBody(exchange: Exchange, head: RequestHead): void {
+  #refuseBody(exchange: Exchange, head: RequestHead, bytesMax: number, isCollected: boolean): void {
     const encoding = head.header('content-encoding').toLowerCase();
     if (encoding !== '' && encoding !== 'identity') {
       throw new ServerError('ENCODING_UNSUPPORTED', 'The body must not be compressed.');
     }
-    const { requestBytesMax } = this.#options;
-    if (head.contentLength > requestBytesMax) {
+    if (head.contentLength > bytesMax) {
       // Most clients stop sending then; what the others send on is thrown away, so that they can read the answer.
       if (exchange.hangUp === 'no') exchange.hangUp = 'ask';
-      throw bodyTooLarge(requestBytesMax);
+      throw bodyTooLarge(bytesMax);
     }
-    if (!this.#budget.fits(head.contentLength)) throw overloaded();
+    if (isCollected && !this.#budget.fits(head.contentLength)) throw overloaded();
   }
 }
 

@@ -67,6 +67,6 @@ export async function callOperation(
     status: reply.status,
     headers: reply.headers ?? {},
     reply,
-    json: () => JSON.parse(typeof reply.body === 'string' ? reply.body : Buffer.from(reply.body).toString()),
+    json: () => JSON.parse(typeof reply.body === 'string' ? reply.body : Buffer.from(reply.body as Uint8Array).toString()),
   };
 }

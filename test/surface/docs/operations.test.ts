@@ -69,7 +69,7 @@ describe('the files', () => {
     const css = await get('/docs/*', 'swagger-ui.css');
     assert.equal(css.contentType, 'text/css; charset=utf-8');
     assert.equal(css.headers?.['x-content-type-options'], 'nosniff');
-    assert.ok(css.body.length > 10_000);
+    assert.ok((css.body as Uint8Array).length > 10_000);
     assert.equal(await get('/docs/*', 'swagger-ui.css'), css);
     assert.equal((await get('/docs/*', 'favicon-32x32.png')).contentType, 'image/png');
   });
