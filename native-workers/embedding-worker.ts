@@ -1,8 +1,9 @@
 // The entry that Piscina loads in every worker thread: opens the model once, then answers tasks one at a time.
 // Invariant: nothing is thrown across the thread, since structured clone would lose an error's code.
-import { workerData } from 'node:worker_threads';
+import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
-import type { EmbedReply, Failure, WorkerReply, WorkerSettings, WorkerTask } from '../src/backend/protocol.ts';
+import type { EmbedReply, Failure, WorkerReply, WorkerTask } from '../src/backend/protocol.ts';
+import type { WorkerSettings, WorkerSettled } from '../src/backend/protocol.ts';
 import { ServerError } from '../src/errors.ts';
 import { Embedder } from './embedder.ts';
 
@@ -10,6 +11,7 @@ import { Embedder } from './embedder.ts';
 const settings = workerData as WorkerSettings;
 const worker = Atomics.add(new Int32Array(settings.workerCounter), 0, 1);
 const embedder = await load();
+parentPort?.postMessage({ settledThread: threadId } satisfies WorkerSettled);
 
 export default async function answer(task: WorkerTask): Promise<WorkerReply> {
   if (!(embedder instanceof Embedder)) return embedder;

@@ -1,8 +1,8 @@
 // The entry that Piscina loads in every worker thread of a tensor model: opens it once, then runs one task at a time.
 // Invariant: nothing is thrown across the thread, since structured clone would lose an error's code.
-import { workerData } from 'node:worker_threads';
+import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
-import type { Failure } from '../src/backend/protocol.ts';
+import type { Failure, WorkerSettled } from '../src/backend/protocol.ts';
 import type {
   TensorReply,
   TensorWorkerReply,
@@ -13,10 +13,9 @@ import { TensorSession } from './tensor-session.ts';
 
 // At top level: Piscina reports a worker ready once its file is evaluated, so a ready worker is a loaded one.
 const settings = workerData as TensorWorkerSettings;
-const counters = new Int32Array(settings.counters);
-const worker = Atomics.add(counters, 0, 1);
+const worker = Atomics.add(new Int32Array(settings.workerCounter), 0, 1);
 const session = await load();
-Atomics.add(counters, 1, 1);
+parentPort?.postMessage({ settledThread: threadId } satisfies WorkerSettled);
 
 export default async function answer(task: TensorWorkerTask): Promise<TensorWorkerReply> {
   if (!(session instanceof TensorSession)) return session;

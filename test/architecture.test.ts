@@ -27,7 +27,7 @@ const narrow: Readonly<Record<string, readonly string[]>> = {
 const homes: Readonly<Record<string, RegExp>> = {
   'uWebSockets.js': /^src\/transport\//,
   'rate-limiter-flexible': /^src\/transport\//,
-  piscina: /^(src\/backend\/(tensor-)?onnx|native-workers\/(embedding|tensor)-worker)\.ts$/,
+  piscina: /^(src\/backend\/worker-pool|native-workers\/(embedding|tensor)-worker)\.ts$/,
   'onnxruntime-node': /^native-workers\//,
   '@huggingface/tokenizers': /^native-workers\//,
   'prom-client': /^src\/metrics\.ts$/,

@@ -87,14 +87,21 @@ export type DescribeReply = {
 
 export type WorkerReply = EmbedReply | ProbeReply | DescribeReply | Failure;
 
+/** What every pool starts its workers with. */
+export type PoolSettings = {
+  /** Four bytes, zero at first and shared by the pool's workers: each takes the next number as its i. */
+  readonly workerCounter: SharedArrayBuffer;
+};
+
+/** Posted by each worker's thread once it has loaded or failed to: from then on it may be stopped between tasks. */
+export type WorkerSettled = { readonly settledThread: number };
+
 /** What a worker is started with (Piscina `workerData`): enough to open its own session from module top level. */
-export type WorkerSettings = {
+export type WorkerSettings = PoolSettings & {
   readonly model: EmbeddingManifest;
   readonly intraOpThreads: number;
   readonly spinning: boolean;
   readonly arena: boolean;
   /** Wanted devices in order: 'cpu', 'cuda:0'; worker i of a pool takes entry i modulo the length. */
   readonly devices: readonly string[];
-  /** Four bytes, zero at first and shared by the pool's workers: each takes the next number as its i. */
-  readonly workerCounter: SharedArrayBuffer;
 };

@@ -1,23 +1,12 @@
-// Runs one tensor model on a Piscina pool of its own: each worker thread owns an ONNX session.
-// Invariants: runs start in the order they came, a run that has started is never aborted, and no thread is
-// stopped while it runs: stopping one inside native code aborts the process.
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Piscina } from 'piscina';
+// Runs one tensor model in the workers of a pool: each thread owns an ONNX session.
+// Invariants: runs start in the order they came, and a run that has started is never aborted.
 import { ServerError } from '../errors.ts';
 import { retryAfterMsMax, retryAfterMsMin, tensorQueueBytesMax, tensorQueueTasksMax } from '../limits.ts';
 import type { TensorBackend, TensorResult, TensorRun } from './tensor-backend.ts';
-import type {
-  TensorDescription,
-  TensorReply,
-  TensorTask,
-  TensorWorkerReply,
-  TensorWorkerSettings,
-  TensorWorkerTask,
-} from './tensor-protocol.ts';
+import type { TensorDescription, TensorReply, TensorWorkerSettings, TensorWorkerTask } from './tensor-protocol.ts';
+import type { PoolSettings } from './protocol.ts';
+import { openWorkerPool, type OpenedPool, type WorkerPool } from './worker-pool.ts';
 
-const describePollMs = 5;
-/** A worker that died while it loaded is never counted. */
-const loadedWaitMsMax = 30_000;
 /** What a run is taken to last until one has been timed. */
 const runMsStart = 50;
 
@@ -34,77 +23,23 @@ export type TensorOnnxOptions = {
 /**
  * Opens the graph in every worker and returns once all answer. A graph that cannot be opened rejects with
  * MODEL_NOT_READY and leaves no thread behind.
- * @param onCrash told when a worker dies between tasks; Piscina starts another one.
+ * @param onCrash told when a worker dies between tasks; another one takes its place.
  */
 export async function openTensorBackend(
   onnxFile: string,
   options: TensorOnnxOptions,
   onCrash: (error: Error) => void,
 ): Promise<TensorBackend> {
-  const counters = new SharedArrayBuffer(8);
-  const pool = new Piscina<TensorWorkerTask, TensorWorkerReply>({
-    filename: new URL('../../native-workers/tensor-worker.js', import.meta.url).href,
-    minThreads: options.instances,
-    maxThreads: options.instances,
-    concurrentTasksPerWorker: 1,
-    idleTimeout: Infinity,
-    // Runs wait in this file's queue, where they can still be dropped.
-    maxQueue: options.instances,
-    recordTiming: false,
-    workerData: {
-      onnxFile,
-      intraOpThreads: options.intraOpThreads,
-      spinning: options.intraOpSpinning,
-      arena: options.cpuArena,
-      devices: options.devices,
-      counters,
-    } satisfies TensorWorkerSettings,
-  });
-  pool.on('error', onCrash);
-  const ask = async <Reply extends TensorWorkerReply>(
-    task: TensorWorkerTask,
-    transfer: ArrayBuffer[] = [],
-  ): Promise<Reply> => {
-    let reply: TensorWorkerReply;
-    try {
-      reply = await pool.run(task, { transferList: transfer });
-    } catch (cause) {
-      throw new ServerError('BACKEND_FAILED', undefined, { cause });
-    }
-    if (!reply.ok) throw new ServerError(reply.code, reply.detail, { cause: reply.cause });
-    return reply as Reply;
+  const settings: Omit<TensorWorkerSettings, keyof PoolSettings> = {
+    onnxFile,
+    intraOpThreads: options.intraOpThreads,
+    spinning: options.intraOpSpinning,
+    arena: options.cpuArena,
+    devices: options.devices,
   };
-  try {
-    const description = await describeAll(() => ask<TensorDescription>({ kind: 'describe' }), options.instances);
-    return new OnnxTensorBackend(description, options.instances, ask, () => pool.destroy());
-  } catch (error) {
-    await allLoaded(counters, options.instances);
-    await pool.destroy();
-    throw error;
-  }
-}
-
-/** One worker's failure comes while others may still load in native code, where they must not be stopped. */
-async function allLoaded(counters: SharedArrayBuffer, workers: number): Promise<void> {
-  const endMs = performance.now() + loadedWaitMsMax;
-  while (Atomics.load(new Int32Array(counters), 1) < workers && performance.now() < endMs) await sleep(describePollMs);
-}
-
-/** Asks until each worker has answered: one that is ready early may take the question meant for another. */
-async function describeAll(describe: () => Promise<TensorDescription>, workers: number): Promise<TensorDescription> {
-  const known = new Map<number, TensorDescription>();
-  while (known.size < workers) {
-    const asked = Array.from({ length: workers - known.size }, describe);
-    // All must have settled before an error may end the pool.
-    for (const settled of await Promise.allSettled(asked)) {
-      if (settled.status === 'rejected') throw settled.reason as Error;
-      known.set(settled.value.worker, settled.value);
-    }
-    if (known.size < workers) await sleep(describePollMs);
-  }
-  const descriptions = [...known.values()];
-  // A fallback of any worker is the pool's: an operator must see it.
-  return descriptions.find((description) => description.fallback !== undefined) ?? descriptions[0]!;
+  const entry = new URL('../../native-workers/tensor-worker.js', import.meta.url);
+  const pool = { entry, workers: options.instances, settings, onCrash };
+  return new OnnxTensorBackend(await openWorkerPool(pool, { kind: 'describe' }));
 }
 
 type Waiting = {
@@ -115,13 +50,10 @@ type Waiting = {
   readonly reject: (error: unknown) => void;
 };
 
-type Ask = (task: TensorTask, transfer: ArrayBuffer[]) => Promise<TensorReply>;
-
 class OnnxTensorBackend implements TensorBackend {
   readonly description: TensorDescription;
   readonly concurrency: number;
-  readonly #ask: Ask;
-  readonly #destroy: () => Promise<void>;
+  readonly #pool: WorkerPool<TensorWorkerTask>;
   readonly #queue: Waiting[] = [];
   #queuedBytes = 0;
   #running = 0;
@@ -129,11 +61,10 @@ class OnnxTensorBackend implements TensorBackend {
   #onIdle: (() => void) | undefined;
   #runMs = runMsStart;
 
-  constructor(description: TensorDescription, concurrency: number, ask: Ask, destroy: () => Promise<void>) {
+  constructor({ pool, description }: OpenedPool<TensorWorkerTask, TensorDescription>) {
     this.description = description;
-    this.concurrency = concurrency;
-    this.#ask = ask;
-    this.#destroy = destroy;
+    this.concurrency = pool.workers;
+    this.#pool = pool;
   }
 
   get pending(): number {
@@ -165,7 +96,7 @@ class OnnxTensorBackend implements TensorBackend {
   async close(): Promise<void> {
     this.#isClosing = true;
     if (this.pending > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
-    await this.#destroy();
+    await this.#pool.close();
   }
 
   #pump(): void {
@@ -183,7 +114,8 @@ class OnnxTensorBackend implements TensorBackend {
     const queueMs = performance.now() - sinceMs;
     const transfer = run.inputs.flatMap(([, { data }]) => (Array.isArray(data) ? [] : [data.buffer as ArrayBuffer]));
     try {
-      const { outputs, runMs } = await this.#ask({ kind: 'run', inputs: run.inputs, outputs: run.outputs }, transfer);
+      const task = { kind: 'run', inputs: run.inputs, outputs: run.outputs } as const;
+      const { outputs, runMs } = await this.#pool.run<TensorReply>(task, transfer);
       this.#runMs += (runMs - this.#runMs) / 8;
       resolve({ outputs, queueMs, runMs });
     } catch (error) {

@@ -79,6 +79,7 @@ test('results are transferred, not copied', async (context) => {
   const workerData = { ...settings, entry, piscina: import.meta.resolve('piscina'), task: embedTask(['one', 'two']) };
   const worker = new Worker(code, { eval: true, workerData });
   context.after(() => worker.terminate());
+  await once(worker, 'message'); // It has loaded.
   const [reply] = (await once(worker, 'message')) as [EmbedReply];
   const [left] = (await once(worker, 'message')) as [number[]];
   assert.deepEqual([reply.rows.length, reply.tokensGiven.length, reply.tokensKept.length], [2 * width, 2, 2]);
