@@ -36,6 +36,13 @@ export function embeddingModels(config: Config, metrics: Metrics, log: Log): Emb
   const makeEntry = (name: string, read: () => Promise<EmbeddingManifest>, pinned: boolean) => {
     return entryOf({ name, read, pinned: pinned || config.pinnedModels.includes(name) }, config, metrics, log);
   };
+  // It is read for the first load; a later one sees what the folder then holds.
+  let unused: EmbeddingManifest | undefined = first;
+  const readFirst = async () => {
+    const manifest = unused ?? firstManifest(config);
+    unused = undefined;
+    return manifest;
+  };
   const fromHub = (repository: string) => makeEntry(nameOf(repository), () => pullManifest(repository, config, log), false);
   // Nobody who asked for other models by name meant the embedded one, too.
   const folder = config.modelPath !== undefined || config.models.length === 0;
@@ -46,7 +53,7 @@ export function embeddingModels(config: Config, metrics: Metrics, log: Log): Emb
   });
   return {
     // The first model stays: somebody who starts a server for one model wants it to answer at once.
-    atStart: [...(folder ? [makeEntry(first.name, () => Promise.resolve(first), true)] : []), ...config.models.map(fromHub)],
+    atStart: [...(folder ? [makeEntry(first.name, readFirst, true)] : []), ...config.models.map(fromHub)],
     onDemand: allowed.map(fromHub),
   };
 }

@@ -18,7 +18,7 @@ import { docsOperations } from './surface/docs/operations.ts';
 import { chooseByField } from './surface/embed-choice.ts';
 import { embedBatch, embedOne, fastembedGroup } from './surface/fastembed/operations.ts';
 import { OpenaiError, openaiError } from './surface/openai/errors.ts';
-import { embeddingModelRows } from './surface/fastembed/models.ts';
+import { embeddingModelList } from './surface/fastembed/models.ts';
 import { historyOperations, tensorGroup } from './surface/history/operations.ts';
 import { openaiGroup, openaiOperations } from './surface/openai/operations.ts';
 import { systemGroup, systemOperations } from './surface/system/operations.ts';
@@ -63,8 +63,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     ...embedOperations(engine, atStart[0]!.name, config),
     ...tensorOperations({
       models: tensors,
-      otherModels: () => embeddingModelRows(registry),
-      otherModel: (name) => embeddingModelRows(registry).find((row) => row.name === name || row.name.endsWith(`/${name}`)),
+      otherModels: embeddingModelList(registry),
       ...(history && { record: (entry) => history.record(entry) }),
     }),
     ...(history === undefined ? [] : historyOperations(history)),

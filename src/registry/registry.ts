@@ -29,11 +29,12 @@ export class KnownModel {
   /** As it was when last loaded: still known after the model has left. */
   #manifest: EmbeddingManifest | undefined;
 
-  constructor(entry: ModelEntry, cache: ModelCache) {
+  constructor(entry: ModelEntry, cache: ModelCache, refuseClosed: () => void) {
     this.name = entry.name;
     this.pinned = entry.pinned;
     this.metrics = entry.metrics;
     const open = async () => {
+      refuseClosed();
       cache.makeRoom();
       const model = await entry.open();
       this.#manifest = model.manifest;
@@ -48,6 +49,19 @@ export class KnownModel {
 
   get manifest(): EmbeddingManifest | undefined {
     return this.#manifest;
+  }
+
+  /** Loads it unless it is loaded; after a failure it is tried again at once. */
+  async load(): Promise<void> {
+    if (this.state === 'failed') await this.slot.reload();
+    else (await this.slot.lease()).release();
+  }
+
+  /** @returns whether there was something to unload */
+  async unload(): Promise<boolean> {
+    const unloaded = this.state !== 'absent' && this.state !== 'failed';
+    await this.slot.unload();
+    return unloaded;
   }
 
   get gauges(): ModelGauges {
@@ -69,6 +83,7 @@ export class Registry {
   readonly #aliases = new Map<string, string>();
   readonly #allowed: ReadonlySet<string>;
   readonly #cache: ModelCache;
+  #isClosed = false;
 
   /** @param allowed names that clients may use; empty allows all. */
   constructor(cache: ModelCache, allowed: readonly string[]) {
@@ -77,7 +92,9 @@ export class Registry {
   }
 
   add(entry: ModelEntry): KnownModel {
-    const model = new KnownModel(entry, this.#cache);
+    const model = new KnownModel(entry, this.#cache, () => {
+      if (this.#isClosed) throw new ServerError('MODEL_NOT_READY', 'The server is shutting down.');
+    });
     this.#models.set(entry.name, model);
     // The first model keeps a short name that two would share.
     for (const alias of entry.aliases) if (!this.#aliases.has(alias)) this.#aliases.set(alias, entry.name);
@@ -104,6 +121,7 @@ export class Registry {
 
   /** Waits for leases, then frees every model. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#cache.close();
     await Promise.all([...this.#models.values()].map(({ slot }) => slot.unload()));
   }

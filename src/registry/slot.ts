@@ -27,6 +27,8 @@ export class Slot<Model extends Loaded> {
   #held: Held<Model> | undefined;
   #loading: Promise<Held<Model>> | undefined;
   #draining: Promise<void> | undefined;
+  #reloading: Promise<void> | undefined;
+  #nextReload: Promise<void> | undefined;
   #failure: { error: ServerError; atMs: number } | undefined;
   #usedMs = performance.now();
   #uses = 0;
@@ -97,17 +99,39 @@ export class Slot<Model extends Loaded> {
     if (held === undefined) return this.#draining;
     this.#held = undefined;
     this.#draining = this.#retire(held).finally(() => (this.#draining = undefined));
-    return this.#draining;
+    await this.#draining;
+    // One that goes on throws its model away, now that the old one is gone.
+    await this.#reloading?.catch(() => {});
   }
 
-  /** Opens it anew beside the old one and then changes over; rejects and changes nothing when that fails. */
-  async reload(): Promise<void> {
+  /**
+   * Opens it anew beside the old one and then changes over; rejects and changes nothing when that fails. One at a
+   * time: calls that come while one goes on share the next, which finds what they want to see loaded.
+   */
+  reload(): Promise<void> {
+    this.#nextReload ??= (async () => {
+      await this.#reloading?.catch(() => {});
+      this.#nextReload = undefined;
+      this.#reloading = this.#reloadNow();
+      await this.#reloading;
+    })();
+    return this.#nextReload;
+  }
+
+  async #reloadNow(): Promise<void> {
     if (this.#loading !== undefined) await this.#loading.catch(() => {});
     const old = this.#held;
     if (old === undefined) return void (await this.#load(true));
-    const model = await this.#open().catch((error: unknown) => {
+    // It serves until the new one answers, so it must not leave for being idle.
+    old.leases += 1;
+    let model: Model;
+    try {
+      model = await this.#open();
+    } catch (error) {
       throw toServerError(error);
-    });
+    } finally {
+      this.#release(old);
+    }
     if (this.#held !== old) return model.close();
     this.#held = newHeld(model);
     await this.#retire(old);

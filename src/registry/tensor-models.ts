@@ -155,6 +155,15 @@ export class TensorModels {
     return entry;
   }
 
+  /** Loads it anew, from what the folder now holds; rejects and changes nothing when that fails. */
+  async reload(wanted: string, field: string): Promise<TensorEntry> {
+    this.#refuseClosed();
+    this.#scan();
+    const entry = this.find(wanted, field);
+    await entry.slot.reload();
+    return entry;
+  }
+
   /** @returns the entry, and whether there was something to unload */
   async unload(wanted: string, field: string): Promise<{ readonly entry: TensorEntry; readonly unloaded: boolean }> {
     const entry = this.find(wanted, field);

@@ -111,6 +111,42 @@ test('a reload that fails changes nothing', async () => {
   assert.equal((await slot.lease()).model, opened[0]);
 });
 
+test('reloads go one after another, and those that come meanwhile share the next', async () => {
+  const { open, opened, pending } = opener();
+  const slot = new Slot(open);
+  const leasing = slot.lease();
+  pending[0]!.succeed();
+  (await leasing).release();
+  const first = slot.reload();
+  await turn();
+  const others = [slot.reload(), slot.reload()];
+  await turn();
+  assert.equal(pending.length, 2);
+  pending[1]!.succeed();
+  await first;
+  while (pending.length < 3) await turn();
+  pending[2]!.succeed();
+  await Promise.all(others);
+  assert.equal(pending.length, 3);
+  assert.deepEqual(opened.map(({ closed }) => closed), [true, true, false]);
+});
+
+test('one that is loaded anew counts as used, and an unload meanwhile leaves nothing open', async () => {
+  const { open, opened, pending } = opener();
+  const slot = new Slot(open);
+  const leasing = slot.lease();
+  pending[0]!.succeed();
+  (await leasing).release();
+  const reloading = slot.reload();
+  await turn();
+  assert.deepEqual([slot.leases, slot.idleMs], [1, 0]);
+  const gone = slot.unload();
+  pending[1]!.succeed();
+  await Promise.all([gone, reloading]);
+  assert.deepEqual(opened.map(({ closed }) => closed), [true, true]);
+  assert.equal(slot.state, 'absent');
+});
+
 test('a failed load is told to all who waited, kept for a while, and then tried again on demand', async () => {
   const { open, pending } = opener();
   const slot = new Slot(open);

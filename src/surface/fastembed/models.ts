@@ -1,4 +1,5 @@
 // Embedding models as rows of /models (seed 001): what they are, whether they are loaded, how much they are used.
+import { ServerError } from '../../errors.ts';
 import type { KnownModel, Registry } from '../../registry/registry.ts';
 
 export type EmbeddingModelRow = {
@@ -18,8 +19,26 @@ export type EmbeddingModelRow = {
   readonly idle_seconds: number;
 };
 
-export function embeddingModelRows(registry: Registry): EmbeddingModelRow[] {
-  return registry.list().map(embeddingModelRow);
+/** The embedding models as /models and its orders see them. */
+export function embeddingModelList(registry: Registry) {
+  const listed = (model: KnownModel) => ({
+    row: () => embeddingModelRow(model),
+    load: () => model.load(),
+    unload: () => model.unload(),
+    reload: () => model.slot.reload(),
+  });
+  return {
+    list: () => registry.list().map(listed),
+    find: (name: string) => {
+      try {
+        return listed(registry.find(name, 'version'));
+      } catch (error) {
+        // One that clients may not use is as good as none here.
+        if (error instanceof ServerError) return undefined;
+        throw error;
+      }
+    },
+  };
 }
 
 /** What is not known before the first load is null; looking never loads. */

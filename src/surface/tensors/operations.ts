@@ -1,19 +1,20 @@
-// Tensor models over JSON: list, load, run, compare (seed 003). `:version` is a version, a name, or `name:version`.
-import type { TSchema } from 'typebox';
+// Tensor models over JSON: run and compare (seed 003), with the lives of all models. `:version` is a version, a name,
+// or `name:version`.
 import { compare, latencyMetric, type Comparison } from '../../engine/compare.ts';
 import { infer, inferBatch, type InferResult } from '../../engine/infer.ts';
 import type { Fields } from '../../engine/infer-inputs.ts';
 import { ServerError, toServerError } from '../../errors.ts';
 import { tensorBatchItemsMax } from '../../limits.ts';
-import type { AnyOperation, Call, Operation } from '../../operation.ts';
-import type { LeasedModel, TensorEntry } from '../../registry/tensor-models.ts';
+import type { AnyOperation, Operation } from '../../operation.ts';
+import type { LeasedModel } from '../../registry/tensor-models.ts';
 import { bodyChecker, jsonOperation } from '../body.ts';
 import { detailError } from '../detail-errors.ts';
 import { tensorGroup } from '../history/operations.ts';
 import { checkCount } from '../inputs.ts';
 import { jsonReply } from '../json-reply.ts';
+import { lifecycleOperations, noOtherModels, wanted, type OtherModels, type TensorRegistry } from './lifecycle.ts';
 import { historyEntry, type Record } from './record.ts';
-import { batchJson, comparisonBody, inferenceJson, jsonBytesReply, modelBody, modelRow, statsBody } from './answers.ts';
+import { batchJson, comparisonBody, inferenceJson, jsonBytesReply } from './answers.ts';
 import {
   BatchRequest,
   BatchResponse,
@@ -21,73 +22,23 @@ import {
   CompareResponse,
   InferenceRequest,
   InferenceResponse,
-  ModelListResponse,
-  ModelResponse,
-  StatsResponse,
 } from './schema.ts';
-
-/** What the operations need of the registry; `TensorModels` is one. */
-export type TensorRegistry = {
-  list(): readonly TensorEntry[];
-  /** Throws ServerError naming `field`. */
-  find(wanted: string, field: string): TensorEntry;
-  use<Result>(entry: TensorEntry, work: (model: LeasedModel) => Promise<Result>): Promise<Result>;
-  useAll<Result>(
-    entries: readonly TensorEntry[],
-    work: (models: readonly LeasedModel[]) => Promise<Result>,
-  ): Promise<Result>;
-  load(wanted: string, field: string): Promise<TensorEntry>;
-  unload(wanted: string, field: string): Promise<{ readonly entry: TensorEntry; readonly unloaded: boolean }>;
-};
 
 export type TensorSurface = {
   readonly models: TensorRegistry;
-  /** Rows of models of other kinds, listed after the tensor models; each has version, name, status and loaded. */
-  readonly otherModels?: () => readonly { readonly loaded: boolean }[];
-  /** One of those rows by its name; undefined when there is none. */
-  readonly otherModel?: (name: string) => object | undefined;
+  /** Models of other kinds, listed after the tensor models. */
+  readonly otherModels?: OtherModels;
   /** Told of every inference. */
   readonly record?: Record;
 };
 
-export function tensorOperations(surface: TensorSurface): AnyOperation[] {
-  const { models, otherModels = () => [], otherModel = () => undefined, record = () => {} } = surface;
+export function tensorOperations({ models, otherModels = noOtherModels, record = () => {} }: TensorSurface): AnyOperation[] {
   return [
-    ask('tensors.list', '/models', 'List all models, loaded or not.', ModelListResponse, () => {
-      const rows = [...models.list().map(modelRow), ...otherModels()];
-      return { models: rows, count: rows.length, loaded: rows.filter(({ loaded }) => loaded === true).length };
-    }),
-    ask('tensors.model', '/models/:version', 'What a model is: its state, inputs and outputs.', ModelResponse, (call) => {
-      return modelOrOther(models, otherModel, wanted(call));
-    }),
-    // Names of embedding models hold a slash.
-    ask('tensors.named_model', '/models/*', 'The same for a name with slashes.', ModelResponse, (call) => {
-      return modelOrOther(models, otherModel, call.parameters['*'] ?? '');
-    }),
-    ask('tensors.stats', '/models/:version/stats', 'What a model has done.', StatsResponse, (call) => {
-      return statsBody(models.find(wanted(call), 'version'));
-    }),
-    order('tensors.load', '/models/:version/load', 'Load a model now.', async (call) => {
-      return modelBody(await models.load(wanted(call), 'version'));
-    }),
-    order('tensors.unload', '/models/:version/unload', 'Unload a model once nothing runs on it.', async (call) => {
-      const { entry, unloaded } = await models.unload(wanted(call), 'version');
-      return { ...modelRow(entry), unloaded };
-    }),
+    ...lifecycleOperations(models, otherModels),
     inference(models, record),
     batch(models, record),
     comparison(models),
   ];
-}
-
-function modelOrOther(models: TensorRegistry, otherModel: (name: string) => object | undefined, name: string): object {
-  try {
-    return modelBody(models.find(name, 'version'));
-  } catch (error) {
-    const other = error instanceof ServerError && error.code === 'MODEL_NOT_FOUND' ? otherModel(name) : undefined;
-    if (other === undefined) throw error;
-    return other;
-  }
 }
 
 function inference(models: TensorRegistry, record: Record): Operation<Fields, { version: string; result: InferResult }> {
@@ -203,38 +154,6 @@ function comparison(models: TensorRegistry): AnyOperation {
     encode: ({ labels, models: leased, comparison: found }) => jsonReply(200, comparisonBody(labels, leased, found)),
     encodeError: detailError,
   });
-}
-
-/** A GET: nothing to read but the path. */
-function ask(
-  name: string,
-  path: string,
-  summary: string,
-  responseSchema: TSchema,
-  run: (call: Call) => object,
-): AnyOperation {
-  return {
-    name,
-    method: 'GET',
-    path,
-    summary,
-    group: tensorGroup,
-    scope: 'infer',
-    responseSchema,
-    decode: () => undefined,
-    run: (_input: undefined, call: Call) => run(call),
-    encode: (body: object) => jsonReply(200, body),
-    encodeError: detailError,
-  };
-}
-
-/** Changes what the server holds in memory: not for every client. Takes no body; one that comes is ignored. */
-function order(name: string, path: string, summary: string, run: (call: Call) => Promise<object>): AnyOperation {
-  return { ...ask(name, path, summary, ModelResponse, run), method: 'POST', scope: 'admin' };
-}
-
-function wanted(call: Call): string {
-  return call.parameters['version'] ?? '';
 }
 
 function objectOf(body: unknown, what: string): Fields {

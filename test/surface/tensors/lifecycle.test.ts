@@ -1,6 +1,8 @@
 // Comparing, listing, loading and unloading models (seed 003), and all of it over HTTP.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { ServerError } from '../../../src/errors.ts';
+import type { OtherModel, OtherModels } from '../../../src/surface/tensors/lifecycle.ts';
 import { tensorOperations } from '../../../src/surface/tensors/operations.ts';
 import { scene, sensors, tensorModels } from '../../support/tensor-models.ts';
 import { serve } from '../../transport/support.ts';
@@ -81,8 +83,21 @@ describe('POST /models/compare', () => {
   });
 });
 
+/** One loaded model of another kind; `orders` hears what it is told to do. */
+function others(orders: string[]): OtherModels {
+  const told = async (order: string): Promise<void> => void orders.push(order);
+  const texts: OtherModel = {
+    row: () => ({ version: 'x', name: 'org/texts', status: 'ready', loaded: true }),
+    load: () => told('load'),
+    unload: () => told('unload').then(() => true),
+    reload: () => told('reload').then(() => Promise.reject(new ServerError('MODEL_NOT_READY', 'It is broken.'))),
+  };
+  return { list: () => [texts], find: (name) => (name === 'org/texts' ? texts : undefined) };
+}
+
 test('models are listed, told about, loaded and unloaded', async (t) => {
-  const call = client(t, { otherModels: () => [{ version: 'x', name: 'texts', status: 'ready', loaded: true }] });
+  const orders: string[] = [];
+  const call = client(t, { otherModels: others(orders) });
   const list = async () => (await call('GET /models')).json();
   const rows = (await list()).models.map((row: Record<string, unknown>) => [
     row['name'],
@@ -93,7 +108,7 @@ test('models are listed, told about, loaded and unloaded', async (t) => {
   assert.deepEqual(rows, [
     ['compressor', '1.0', 'absent', false],
     ['compressor', '1.1', 'absent', false],
-    ['texts', 'x', 'ready', true],
+    ['org/texts', 'x', 'ready', true],
   ]);
   assert.equal((await call('GET /models/1.0')).json().inputs, undefined);
   const loaded = (await call('POST /models/1.0/load')).json();
@@ -125,6 +140,36 @@ test('models are listed, told about, loaded and unloaded', async (t) => {
   assert.deepEqual([unloaded.status, unloaded.loaded, unloaded.unloaded], ['absent', false, true]);
   assert.equal((await call('POST /models/1.0/unload')).json().unloaded, false);
   assert.deepEqual((await call('GET /models/9')).status, 404);
+  assert.deepEqual(orders, []);
+});
+
+test('a tensor model is loaded anew while the old one serves', async (t) => {
+  const call = client(t);
+  const first = (await call('POST /models/1.0/load')).json();
+  const reloads = [1, 2, 3].map(async () => (await call('POST /models/1.0/reload')).json());
+  const answers = Array.from({ length: 8 }, () => call('POST /models/1.0/inference', { imu: [0, 0, 1, 0, 0, 0] }));
+  for (const { status } of await Promise.all(answers)) assert.equal(status, 200);
+  for (const body of await Promise.all(reloads)) assert.ok(body.status === 'ready' && body.loaded_at >= first.loaded_at);
+  // All came before the first had begun, so one served them.
+  assert.equal((await call('GET /models/1.0/stats')).json().loads, 2);
+  assert.deepEqual((await call('POST /models/9/reload')).status, 404);
+});
+
+test('a model of another kind takes the same orders, its name with a slash as it is or encoded', async (t) => {
+  const orders: string[] = [];
+  const { url } = await serve(t, tensorOperations({ models: tensorModels(t), otherModels: others(orders) }));
+  const post = async (path: string) => {
+    const answer = await fetch(url + path, { method: 'POST' });
+    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+  };
+  assert.equal((await post('/models/org/texts/load')).body['name'], 'org/texts');
+  assert.equal((await post('/models/org%2Ftexts/unload')).body['unloaded'], true);
+  const { status, body } = await post('/models/org/texts/reload');
+  assert.deepEqual([status, body['detail']], [503, 'It is broken. The loaded model goes on serving.']);
+  assert.deepEqual(orders, ['load', 'unload', 'reload']);
+  assert.equal((await post('/models/org/nope/load')).status, 404);
+  assert.equal((await post('/models/org%2Fnope/reload')).status, 404);
+  assert.equal((await (await fetch(`${url}/models/org/texts`)).json() as Record<string, unknown>)['version'], 'x');
 });
 
 test("over HTTP, routes of one shape do not take each other's requests", async (t) => {
