@@ -118,6 +118,10 @@ export type Operation<In, Out> = {
   readonly group: string;
   readonly requestSchema?: TSchema;
   readonly responseSchema?: TSchema;
+  /** An object of the query parameters that `decode` reads, for the API description. */
+  readonly querySchema?: TSchema;
+  /** Bodies by status of answers that are neither 200 nor errors: what a probe says with 503. */
+  readonly otherAnswers?: Readonly<Record<number, TSchema>>;
   /** Media types besides JSON that `encode` may answer with. */
   readonly binaryTypes?: readonly string[];
   /** What a caller's key must allow; `public` needs none. */

@@ -23,7 +23,7 @@ import { historyOperations, tensorGroup } from './surface/history/operations.ts'
 import { openaiGroup, openaiOperations } from './surface/openai/operations.ts';
 import { systemGroup, systemOperations } from './surface/system/operations.ts';
 import { tensorOperations } from './surface/tensors/operations.ts';
-import { TeiError } from './surface/tei/errors.ts';
+import { TeiError, teiStatuses } from './surface/tei/errors.ts';
 import { teiEmbed, teiGroup } from './surface/tei/operations.ts';
 import { serveHttp } from './transport/http.ts';
 import { loadUws } from './transport/listen.ts';
@@ -70,7 +70,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     ...systemOperations({ version, registry, metrics, accepting: () => accepting }, config.metricsEnabled),
   ];
   const errorSchemas = { [openaiGroup]: OpenaiError, [fastembedGroup]: DetailError, [teiGroup]: TeiError, [systemGroup]: DetailError, [tensorGroup]: DetailError };
-  const info = { title: 'ortserve', version, errorSchemas };
+  const info = { title: 'ortserve', version, errorSchemas, errorStatuses: { [teiGroup]: teiStatuses } };
   operations.push(...docsOperations({ info, operations: () => operations, group: systemGroup, encodeError: detailError }));
 
   const access = openKeys(config, log);

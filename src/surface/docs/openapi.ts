@@ -15,6 +15,8 @@ export type ApiInfo = {
   readonly description?: string;
   /** How each group of operations writes an error; every group needs one. */
   readonly errorSchemas: Readonly<Record<string, TSchema>>;
+  /** Where a group's clients expect another status than the table's. */
+  readonly errorStatuses?: Readonly<Record<string, Partial<Record<ErrorCode, number>>>>;
 };
 
 /** The description as plain JSON. Operations on one method and path become one, with alternative bodies. */
@@ -78,10 +80,11 @@ function operationObject(
 ): JsonObject {
   const rest = same.some(({ path }) => path.endsWith('/*'));
   const names = [...template.matchAll(/\{([^}]*)\}/g)].map(([, name]) => name ?? '');
-  const parameters = names.map((name, index) => ({
+  const parameters: JsonObject[] = names.map((name, index) => ({
     name, in: 'path', required: true, schema: { type: 'string', minLength: 1 },
     ...(rest && index === names.length - 1 ? { description: 'May contain slashes, as they are or as %2F.' } : {}),
   }));
+  parameters.push(...same.flatMap(({ querySchema }) => (querySchema === undefined ? [] : queryParameters(querySchema, components))));
   const bodies = same.flatMap(({ requestSchema }) => (
     requestSchema === undefined ? [] : [components.schema(requestSchema)]));
   return {
@@ -91,6 +94,15 @@ function operationObject(
     ...(bodies.length > 0 ? { requestBody: requestBody(bodies, bodies.length === same.length) } : {}),
     responses: { 200: okResponse(same, components), ...errorResponses(same, info, components) },
   };
+}
+
+/** An object's fields, one parameter each. */
+function queryParameters(querySchema: TSchema, components: Components): JsonObject[] {
+  const { properties = {}, required = [] } = querySchema as { properties?: Record<string, TSchema>; required?: string[] };
+  return Object.entries(properties).map(([name, property]) => {
+    const { description, ...schema } = components.schema(property);
+    return { name, in: 'query', required: required.includes(name), ...(description !== undefined && { description }), schema };
+  });
 }
 
 /** The operation's name; an alias on another path gets a number, because ids are unique. */
@@ -119,17 +131,19 @@ function okResponse(same: readonly AnyOperation[], components: Components): Json
 }
 
 function errorResponses(same: readonly AnyOperation[], info: ApiInfo, components: Components): JsonObject {
-  const groups = [...new Set(same.map(({ group }) => group))];
   const responses: Record<string, JsonObject> = {};
-  for (const [status, codes] of codesByStatus()) {
-    responses[status] = components.response(`${groups.join('-')}-${status}`, () => {
-      const schema = alternatives(groups.map((group) => errorSchema(group, info, components)));
+  const others = Object.assign({}, ...same.map(({ otherAnswers }) => otherAnswers ?? {})) as Record<string, TSchema>;
+  for (const [status, { groups, codes }] of errorsByStatus(same.map(({ group }) => group), info)) {
+    const other = others[status];
+    const make = () => {
+      const schemas = [...groups].map((group) => errorSchema(group, info, components));
       return {
-        description: codes.map((code) => `\`${code}\`: ${errorTable[code].message}`).join('\n\n'),
-        ...(codes.some((code) => errorTable[code].retry) ? { headers: retryAfter } : {}),
-        content: { 'application/json': { schema } },
+        description: [...codes].map((code) => `\`${code}\`: ${errorTable[code].message}`).join('\n\n'),
+        ...([...codes].some((code) => errorTable[code].retry) ? { headers: retryAfter } : {}),
+        content: { 'application/json': { schema: alternatives(other === undefined ? schemas : [components.schema(other), ...schemas]) } },
       };
-    });
+    };
+    responses[status] = other === undefined ? components.response(`${[...groups].join('-')}-${status}`, make) : make();
   }
   return responses;
 }
@@ -146,14 +160,21 @@ function errorSchema(group: string, info: ApiInfo, components: Components): Json
   return components.schema(schema, `${group}-error`);
 }
 
-function codesByStatus(): ReadonlyMap<string, readonly ErrorCode[]> {
-  const byStatus = new Map<string, ErrorCode[]>();
-  const codes = Object.keys(errorTable) as ErrorCode[];
-  for (const code of codes.sort((left, right) => errorTable[left].http - errorTable[right].http)) {
-    // Whoever cancelled reads no answer.
-    if (code === 'CANCELLED') continue;
-    const status = String(errorTable[code].http);
-    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+type Errors = { readonly groups: Set<string>; readonly codes: Set<ErrorCode> };
+
+/** Which errors come with each status: the groups of one path may differ in that. */
+function errorsByStatus(groups: readonly string[], info: ApiInfo): ReadonlyMap<string, Errors> {
+  const byStatus = new Map<string, Errors>();
+  for (const group of groups) {
+    for (const code of Object.keys(errorTable) as ErrorCode[]) {
+      // Whoever cancelled reads no answer.
+      if (code === 'CANCELLED') continue;
+      const status = String(info.errorStatuses?.[group]?.[code] ?? errorTable[code].http);
+      const errors = byStatus.get(status) ?? { groups: new Set(), codes: new Set() };
+      byStatus.set(status, errors);
+      errors.groups.add(group);
+      errors.codes.add(code);
+    }
   }
   return byStatus;
 }

@@ -6,7 +6,7 @@ import type { AnyOperation, Operation } from '../../operation.ts';
 import { detailError } from '../detail-errors.ts';
 import { jsonReply } from '../json-reply.ts';
 import { historyQueryOf } from './query.ts';
-import { HistoryResponse } from './schema.ts';
+import { HistoryResponse, historyQuerySchema } from './schema.ts';
 
 export const tensorGroup = 'Tensor models';
 
@@ -15,11 +15,11 @@ export function historyOperations(history: Pick<History, 'page'>): AnyOperation[
     name: 'history.page',
     method: 'GET',
     path: '/inference/history',
-    summary: 'Inference requests, newest first. Filters: version, model, status, from, to, min_inference_time, ' +
-      'max_inference_time; pages by limit and before, or by limit and offset.',
+    summary: 'Inference requests, newest first; pages by limit and before, or by limit and offset.',
     group: tensorGroup,
     // It tells what others asked, so it is for who watches the server, not for who uses it.
     scope: 'metrics',
+    querySchema: historyQuerySchema,
     responseSchema: HistoryResponse,
     decode: (_bytes, call) => historyQueryOf(call.query),
     run: (query) => history.page(query),

@@ -7,7 +7,7 @@ import { jsonReply } from '../json-reply.ts';
 export const TeiError = Type.Object({ error: Type.String(), error_type: Type.String() });
 
 /** Where its clients expect another status than the table's. */
-const statuses: Partial<Record<ErrorCode, number>> = {
+export const teiStatuses: Partial<Record<ErrorCode, number>> = {
   REQUEST_INVALID: 422,
   INPUT_TOO_LONG: 413,
   BATCH_TOO_LARGE: 413,
@@ -28,6 +28,6 @@ const kinds: Partial<Record<ErrorCode, string>> = {
 };
 
 export function teiError(error: ServerError): Reply {
-  const status = statuses[error.code] ?? errorTable[error.code].http;
+  const status = teiStatuses[error.code] ?? errorTable[error.code].http;
   return jsonReply(status, { error: error.message, error_type: kinds[error.code] ?? 'Validation' });
 }

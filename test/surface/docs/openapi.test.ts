@@ -117,7 +117,35 @@ describe('bodies', () => {
   });
 });
 
+test('query parameters are the fields of their schema', () => {
+  const querySchema = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, description: 'Rows.' })), of: Type.String() });
+  const { parameters } = onlyOperation(describeAll({ path: '/rows/:id', method: 'GET', querySchema }));
+  assert.deepEqual(JSON.parse(JSON.stringify(parameters)), [
+    { name: 'id', in: 'path', required: true, schema: { type: 'string', minLength: 1 } },
+    { name: 'limit', in: 'query', required: false, description: 'Rows.', schema: { type: 'integer', minimum: 1 } },
+    { name: 'of', in: 'query', required: true, schema: { type: 'string' } },
+  ]);
+});
+
 describe('errors', () => {
+  test('a group may have other statuses, on a path that it shares, too', () => {
+    const errorStatuses = { Two: { REQUEST_INVALID: 422, INPUT_TOO_LONG: 413 } } as const;
+    const operations = [{ name: 'a' }, { name: 'b', group: 'Two' }].map(operationOf);
+    const document = openapiDocument(operations, { ...info, errorStatuses }) as unknown as Document;
+    const schemaOf = (status: string) => {
+      const key = onlyOperation(document).responses[status]?.$ref?.split('/').at(-1);
+      return JSON.stringify(document.components.responses[key ?? '']?.content);
+    };
+    assert.ok(schemaOf('422').includes('Two-error') && !schemaOf('422').includes('One-error'));
+    for (const status of ['400', '413']) assert.ok(schemaOf(status).includes('One-error') && schemaOf(status).includes('Two-error'));
+  });
+
+  test('an answer that is no error stands beside those of its status', () => {
+    const described = onlyOperation(describeAll({ otherAnswers: { 503: Type.Object({ status: Type.String() }) } }));
+    const schema = described.responses['503']?.content?.['application/json']?.schema as { anyOf: { properties?: object }[] };
+    assert.deepEqual(schema.anyOf.map(({ properties }) => Object.keys(properties ?? {})), [['status'], []]);
+  });
+
   test('every operation documents every status a client can get, with the shape of its group', () => {
     const document = describeAll({ path: '/one' }, { path: '/two', group: 'Two', name: 'two' });
     const reachable = Object.entries(errorTable).filter(([code]) => code !== 'CANCELLED');
@@ -178,6 +206,7 @@ test('the document is valid OpenAPI 3.1', async () => {
     { name: 'a', path: '/embed', requestSchema: Type.Object({ text: Type.String({ minLength: 1 }) }) },
     { name: 'b', path: '/embed', group: 'Two', requestSchema: Type.Object({ inputs: Type.Tuple([Type.Null()]) }) },
     { name: 'c', path: '/map/:name/*', method: 'GET' as const, responseSchema: Type.Record(Type.String(), Type.Any()) },
+    { name: 'e', path: '/rows', method: 'GET' as const, querySchema: Type.Object({ limit: Type.Optional(Type.Integer()) }), otherAnswers: { 503: Type.Null() } },
     { name: 'd', path: '/bytes', responseSchema: Type.Number({ $id: 'N' }), binaryTypes: ['application/octet-stream'] },
   ].map(operationOf), { ...info, description: 'All of it.' });
   assert.deepEqual(await new Validator().validate(document), { valid: true });
