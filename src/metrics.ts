@@ -1,6 +1,7 @@
 // All Prometheus series, on a registry of this server's own. Collected on the main thread only: workers send
 // their timings with their results. Labels come from bounded sets: operations, statuses, loaded models, error codes.
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { ModelSeries, type SeriesMaker } from './metrics/model-series.ts';
 
 /** Twice as long each, 0.5 ms to 16 s: prom-client's own start at 5 ms, where a cached answer is long over. */
 const durationBuckets = Array.from({ length: 16 }, (_, i) => 0.0005 * 2 ** i);
@@ -20,6 +21,7 @@ export type ModelGauges = {
 
 export class Metrics {
   readonly registry = new Registry();
+  readonly models = new ModelSeries(this.#maker(), durationBuckets);
   readonly #requests = this.#counter('requests_total', 'Requests answered.', ['operation', 'status']);
   readonly #errors = this.#counter('errors_total', 'Error answers by code of the error table.', ['code']);
   readonly #requestSeconds = this.#histogram('request_duration_seconds', 'Arrival to answer.', ['operation'], durationBuckets);
@@ -122,17 +124,6 @@ export class Metrics {
     };
   }
 
-  /** The series of the tensor models; labels are those of the folder. */
-  tensorModel(): { loaded(model: string, version: string): void; unloaded(model: string, version: string): void; crashed(): void } {
-    const ready = this.#gauge('tensor_model_ready', '1 when the version is loaded.', ['model', 'version']);
-    const crashes = this.#counter('tensor_worker_crashes_total', 'Worker threads of tensor models that died.', []);
-    return {
-      loaded: (model, version) => ready.labels(model, version).set(1),
-      unloaded: (model, version) => ready.labels(model, version).set(0),
-      crashed: () => crashes.inc(),
-    };
-  }
-
   /** The totals that the FastEmbed-style service shows as JSON (seed 001, `/metrics`) and `/stats` repeats. */
   totals(): { requests: number; errors: number; embeddings: number; uptimeSeconds: number; embeddingsByModel: [string, number][] } {
     let embeddings = 0;
@@ -143,6 +134,14 @@ export class Metrics {
       embeddings,
       uptimeSeconds: (performance.now() - this.#startedMs) / 1000,
       embeddingsByModel: [...this.#embeddings],
+    };
+  }
+
+  #maker(): SeriesMaker {
+    return {
+      counter: (...series) => this.#counter(...series),
+      gauge: (...series) => this.#gauge(...series),
+      histogram: (...series) => this.#histogram(...series),
     };
   }
 

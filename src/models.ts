@@ -8,10 +8,11 @@ import type { Config } from './config.ts';
 import { ServerError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import type { ModelFacts } from './metrics/model-series.ts';
 import { EmbeddingModel } from './registry/embedding-model.ts';
 import { readManifest } from './registry/manifest.ts';
 import { ModelCache } from './registry/model-cache.ts';
-import type { ModelEntry } from './registry/registry.ts';
+import type { ModelEntry, Registry } from './registry/registry.ts';
 import { openTensorModel } from './registry/tensor-model.ts';
 import { TensorModels } from './registry/tensor-models.ts';
 
@@ -58,9 +59,10 @@ export function embeddingModels(config: Config, metrics: Metrics, log: Log): Emb
   };
 }
 
-export function modelCache(config: Config, log: Log): ModelCache {
+export function modelCache(config: Config, metrics: Metrics, log: Log): ModelCache {
   const { modelsMax, modelIdleMsMax, cleanupIntervalMs } = config;
   return new ModelCache({ modelsMax, idleMsMax: modelIdleMsMax, cleanupIntervalMs }, ({ name, reason }) => {
+    metrics.models.evicted(reason);
     log.info({ model: name, reason }, 'model leaves');
   });
 }
@@ -118,6 +120,7 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
   const modelMetrics = metrics.model(name);
   const options = onnxOptions(config);
   const open = async () => {
+    const startedMs = performance.now();
     const manifest = await read();
     const backend = await openOnnxBackend(manifest, options, (error) => {
       modelMetrics.workerCrashed();
@@ -130,6 +133,7 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
     }
     const facts = { dimension, device: provider, precision: manifest.precision, workers: options.workers, load_ms: Math.round(loadMs) };
     log.info({ model: name, ...facts }, 'model ready');
+    metrics.models.loaded(name, '', performance.now() - startedMs);
     return new EmbeddingModel(manifest, backend, config.queueTokensMax, modelMetrics);
   };
   return {
@@ -139,6 +143,7 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
     metrics: modelMetrics,
     open: () => {
       return open().catch((error: unknown) => {
+        metrics.models.loadFailed(name, '');
         log.error({ model: name, err: error }, 'the model could not be loaded');
         // Where the hub is and what its folders hold is for the log, not for clients.
         if (error instanceof ServerError) throw error;
@@ -150,7 +155,7 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
 
 /** The tensor models of MODEL_DIR; each is loaded by its first inference. */
 export function tensorModels(config: Config, cache: ModelCache, metrics: Metrics, log: Log): TensorModels {
-  const series = metrics.tensorModel();
+  const series = metrics.models;
   const { intraOpSpinning, cpuArena, devices } = onnxOptions(config);
   // A tensor model has one worker unless its manifest says otherwise: it may use all cores.
   const options = { intraOpThreads: coresAvailable(), intraOpSpinning, cpuArena, devices };
@@ -160,18 +165,31 @@ export function tensorModels(config: Config, cache: ModelCache, metrics: Metrics
     open: (files, onCrash) => openTensorModel(files, options, onCrash),
     observer: {
       loaded: ({ files: { name, version } }, loadMs) => {
-        series.loaded(name, version);
+        series.loaded(name, version, loadMs);
         log.info({ model: name, version, load_ms: Math.round(loadMs) }, 'tensor model ready');
       },
-      failed: ({ name, version }, error) => log.error({ model: name, version, err: error }, 'the tensor model could not be loaded'),
-      unloaded: ({ name, version }) => {
-        series.unloaded(name, version);
-        log.info({ model: name, version }, 'tensor model leaves');
+      failed: ({ name, version }, error) => {
+        series.loadFailed(name, version);
+        log.error({ model: name, version, err: error }, 'the tensor model could not be loaded');
       },
+      unloaded: ({ name, version }) => log.info({ model: name, version }, 'tensor model leaves'),
       crashed: ({ name, version }, error) => {
-        series.crashed();
+        series.tensorWorkerCrashed();
         log.error({ model: name, version, err: error }, 'a worker died; another one takes its place');
       },
+      series: ({ name, version }) => series.tensor(name, version),
     },
   });
+}
+
+/** Every model as the metrics see it. */
+export function modelFacts(registry: Registry, tensors: TensorModels): readonly ModelFacts[] {
+  const embedding = registry.list().map(({ name, state, fileBytes }) => {
+    return { model: name, version: '', loaded: state === 'ready', fileBytes, pending: undefined };
+  });
+  const tensor = tensors.known.map(({ files, state, model }) => {
+    const { name, version, bytes } = files;
+    return { model: name, version, loaded: state === 'ready', fileBytes: bytes, pending: model?.backend.pending ?? 0 };
+  });
+  return [...embedding, ...tensor];
 }

@@ -11,7 +11,7 @@ import { History } from './history/history.ts';
 import { historyCloseMsMax } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import type { AnyOperation, CallObserver } from './operation.ts';
-import { embeddingModels, modelCache, tensorModels } from './models.ts';
+import { embeddingModels, modelCache, modelFacts, tensorModels } from './models.ts';
 import { Registry } from './registry/registry.ts';
 import { DetailError, detailError } from './surface/detail-errors.ts';
 import { docsOperations } from './surface/docs/operations.ts';
@@ -34,7 +34,7 @@ import { packageVersion } from './version.ts';
 export type Server = {
   /** The port it listens on: the configured one, or the free one that was taken for 0. */
   readonly port: number;
-  /** Resolves once every model answers; rejects with the first model's reason when one cannot. */
+  /** Resolves once each model of the start answers or has failed; rejects with the first one's reason when all have. */
   ready(): Promise<void>;
   /**
    * Ends it without losing an accepted request: unready at once, then (after `drainDelayMs`) no new
@@ -50,13 +50,14 @@ export type Server = {
 export async function startServer(config: Config, log: Log): Promise<Server> {
   const version = packageVersion();
   const metrics = new Metrics(version);
-  const cache = modelCache(config, log);
+  const cache = modelCache(config, metrics, log);
   const registry = new Registry(cache, config.allowedModels);
   const tensors = tensorModels(config, cache, metrics, log);
   const history = config.historyEnabled ? newHistory(config, metrics, log) : undefined;
   const { atStart, onDemand } = embeddingModels(config, metrics, log);
   const engine = new EmbedEngine(registry, config.allowDimensions);
   let accepting = true;
+  let starting = true;
 
   const operations: AnyOperation[] = [
     ...openaiOperations(engine, registry, { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax }),
@@ -67,7 +68,10 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       ...(history && { record: (entry) => history.record(entry) }),
     }),
     ...(history === undefined ? [] : historyOperations(history)),
-    ...systemOperations({ version, registry, metrics, accepting: () => accepting }, config.metricsEnabled),
+    ...systemOperations(
+      { version, registry, metrics, cache, tensors: () => tensors.known, accepting: () => accepting, starting: () => starting },
+      config.metricsEnabled,
+    ),
   ];
   const errorSchemas = { [openaiGroup]: OpenaiError, [fastembedGroup]: DetailError, [teiGroup]: TeiError, [systemGroup]: DetailError, [tensorGroup]: DetailError };
   const info = { title: 'ortserve', version, errorSchemas, errorStatuses: { [teiGroup]: teiStatuses } };
@@ -96,18 +100,25 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   });
   log.info({ host: config.host, port: http.port }, 'listening');
 
-  const started = Promise.all(atStart.map(async (entry) => (await registry.add(entry).slot.lease()).release()));
+  const loading = atStart.map((entry) => registry.add(entry).load());
   for (const entry of onDemand) registry.add(entry);
+  // One that cannot be had is no reason to withhold the others; it is tried again when somebody asks for it.
+  const started = Promise.allSettled(loading).then((loads) => {
+    starting = false;
+    const failures = loads.filter((load) => load.status === 'rejected');
+    if (failures.length === loads.length) throw failures[0]!.reason;
+  });
   // Whoever waits for ready() hears of it; the log has the reason.
   started.catch(() => {});
   metrics.watch({
     requestsInFlight: () => http.inFlight,
     models: () => registry.list().map((each) => [each.name, each.gauges]),
   });
+  metrics.models.watch({ models: () => modelFacts(registry, tensors), loadedMax: config.modelsMax });
 
   return {
     port: http.port,
-    ready: async () => void (await started),
+    ready: () => started,
     close: async () => {
       accepting = false;
       await new Promise((resolve) => setTimeout(resolve, config.drainDelayMs));

@@ -30,7 +30,7 @@ const homes: Readonly<Record<string, RegExp>> = {
   piscina: /^(src\/backend\/worker-pool|native-workers\/(embedding|tensor)-worker)\.ts$/,
   'onnxruntime-node': /^native-workers\//,
   '@huggingface/tokenizers': /^native-workers\//,
-  'prom-client': /^src\/metrics\.ts$/,
+  'prom-client': /^src\/metrics(\.ts$|\/)/,
   pino: /^src\/log\.ts$/,
   ioredis: /^src\/(server|transport\/rate-limit)\.ts$/,
   lmdb: /^src\/history\//,

@@ -29,10 +29,11 @@ export type InferResult = {
 export async function infer(model: LeasedModel, request: InferRequest): Promise<InferResult> {
   try {
     const result = await run(model, request);
-    model.stats.answered(result.runMs, result.metrics);
+    model.stats.answered(result);
     return result;
   } catch (error) {
-    if (!(error instanceof ServerError) || error.code !== 'CANCELLED') model.stats.failed();
+    const { code } = toServerError(error);
+    if (code !== 'CANCELLED') model.stats.failed(code);
     throw error;
   }
 }

@@ -29,6 +29,10 @@ export class ModelCache {
     this.#timer.unref();
   }
 
+  get options(): CacheOptions {
+    return this.#options;
+  }
+
   get loadedCount(): number {
     return this.#members.filter(({ slot }) => slot.state === 'ready' || slot.state === 'loading').length;
   }

@@ -1,6 +1,6 @@
 // Which ONNX file of a model folder serves, and what that file says of itself without being loaded.
 // Walks the protobuf by its lengths and skips the weights: a file of any size costs a few hundred small reads.
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
 
 export type Precision = 'auto' | 'fp32' | 'fp16' | 'int8';
@@ -49,6 +49,18 @@ export function onnxFilesIn(folder: string): string[] {
     return readdirSync(folder).filter((name) => name.endsWith('.onnx')).sort();
   } catch {
     return [];
+  }
+}
+
+/** With the weights that lie beside it (`model.onnx_data`, `model.onnx.data`); undefined where there is no such file. */
+export function onnxFileBytes(file: string): number | undefined {
+  const folder = path.dirname(file);
+  const name = path.basename(file);
+  try {
+    const beside = readdirSync(folder).filter((each) => each.startsWith(`${name}_data`) || each.startsWith(`${name}.data`));
+    return [name, ...beside].reduce((bytes, each) => bytes + statSync(path.join(folder, each)).size, 0);
+  } catch {
+    return undefined;
   }
 }
 

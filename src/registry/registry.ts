@@ -6,6 +6,7 @@ import { echoCharsMax } from '../limits.ts';
 import type { ModelGauges, ModelMetrics } from '../metrics.ts';
 import type { EmbeddingModel } from './embedding-model.ts';
 import type { ModelCache } from './model-cache.ts';
+import { onnxFileBytes } from './onnx-file.ts';
 import { Slot, type SlotState } from './slot.ts';
 
 export type ModelEntry = {
@@ -28,6 +29,7 @@ export class KnownModel {
   readonly slot: Slot<EmbeddingModel>;
   /** As it was when last loaded: still known after the model has left. */
   #manifest: EmbeddingManifest | undefined;
+  #fileBytes: number | undefined;
 
   constructor(entry: ModelEntry, cache: ModelCache, refuseClosed: () => void) {
     this.name = entry.name;
@@ -38,6 +40,7 @@ export class KnownModel {
       cache.makeRoom();
       const model = await entry.open();
       this.#manifest = model.manifest;
+      this.#fileBytes = onnxFileBytes(model.manifest.onnxFile);
       return model;
     };
     this.slot = new Slot(open, () => cache.makeRoom());
@@ -49,6 +52,11 @@ export class KnownModel {
 
   get manifest(): EmbeddingManifest | undefined {
     return this.#manifest;
+  }
+
+  /** Of the file it was last loaded from. */
+  get fileBytes(): number | undefined {
+    return this.#fileBytes;
   }
 
   /** Loads it unless it is loaded; after a failure it is tried again at once. */

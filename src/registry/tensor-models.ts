@@ -7,6 +7,7 @@ import type { ModelCache } from './model-cache.ts';
 import { Slot, type Loaded, type SlotState } from './slot.ts';
 import { compareVersions, scanTensorFolder, type TensorFiles } from './tensor-folder.ts';
 import type { TensorModel } from './tensor-model.ts';
+import type { TensorSeries } from '../metrics/model-series.ts';
 import { TensorStats } from './tensor-stats.ts';
 
 /** A loaded model and where its deeds are counted. */
@@ -20,6 +21,8 @@ export type TensorObserver = {
   failed(files: TensorFiles, error: unknown): void;
   unloaded(files: TensorFiles): void;
   crashed(files: TensorFiles, error: Error): void;
+  /** Where the version's inferences are counted besides. */
+  series?(files: TensorFiles): TensorSeries;
 };
 
 export type TensorModelsOptions = {
@@ -37,7 +40,7 @@ export class TensorEntry {
   /** As last seen on disk; a loaded model has those it was loaded from. */
   files: TensorFiles;
   isOnDisk = true;
-  readonly stats = new TensorStats();
+  readonly stats: TensorStats;
   readonly slot: Slot<LeasedModel>;
   loads = 0;
   /** Of the last load. */
@@ -46,6 +49,7 @@ export class TensorEntry {
 
   constructor(files: TensorFiles, options: TensorModelsOptions, refuseClosed: () => void) {
     this.files = files;
+    this.stats = new TensorStats(options.observer.series?.(files));
     const open = async (): Promise<LeasedModel> => {
       refuseClosed();
       options.cache.makeRoom();
@@ -103,6 +107,11 @@ export class TensorModels {
     return this.#known().sort(
       (a, b) => compareVersions(a.files.name, b.files.name) || compareVersions(a.files.version, b.files.version),
     );
+  }
+
+  /** Those that it knows of, without a look at the folder. */
+  get known(): readonly TensorEntry[] {
+    return this.#known();
   }
 
   /**

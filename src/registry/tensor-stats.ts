@@ -1,5 +1,8 @@
 // What a tensor model has done since the server started: counts, and times of the latest runs.
 
+import type { ErrorCode } from '../errors.ts';
+import type { TensorSeries } from '../metrics/model-series.ts';
+
 /** Runs whose times are kept: enough for a 99th percentile. */
 const keptRuns = 1024;
 
@@ -16,11 +19,18 @@ export class TensorStats {
   failures = 0;
   lastUsedMs: number | undefined;
   readonly #runMs: number[] = [];
+  readonly #series: TensorSeries | undefined;
   #next = 0;
   /** Sums by metric; a Map, since names come from manifests. */
   readonly #metrics = new Map<string, { sum: number; count: number }>();
 
-  answered(runMs: number, metrics: ReadonlyMap<string, number>): void {
+  /** @param series hear the same */
+  constructor(series?: TensorSeries) {
+    this.#series = series;
+  }
+
+  answered({ queueMs, runMs, metrics }: { queueMs: number; runMs: number; metrics: ReadonlyMap<string, number> }): void {
+    this.#series?.answered(queueMs, runMs);
     this.requests += 1;
     this.lastUsedMs = Date.now();
     this.#runMs[this.#next] = runMs;
@@ -31,7 +41,8 @@ export class TensorStats {
     }
   }
 
-  failed(): void {
+  failed(code: ErrorCode): void {
+    this.#series?.failed(code);
     this.requests += 1;
     this.failures += 1;
     this.lastUsedMs = Date.now();

@@ -11,8 +11,8 @@ test('percentiles are times that were measured', () => {
 
 test('counts all and keeps the times of the latest', () => {
   const stats = new TensorStats();
-  for (let i = 0; i < 3000; i++) stats.answered(i, new Map([['ratio', i % 2]]));
-  stats.failed();
+  for (let i = 0; i < 3000; i++) stats.answered({ queueMs: 0, runMs: i, metrics: new Map([['ratio', i % 2]]) });
+  stats.failed('BACKEND_FAILED');
   assert.deepEqual([stats.requests, stats.failures], [3001, 1]);
   assert.deepEqual([stats.times.count, stats.times.maxMs], [1024, 2999]);
   assert.deepEqual([...stats.metricMeans], [['ratio', 0.5]]);

@@ -57,3 +57,51 @@ test('with room for one model, the other leaves and comes back', async (t) => {
   assert.equal(health.models.filter(({ state }) => state === 'ready').length, 1);
   assert.ok(server.lines.filter(({ msg }) => msg === 'model leaves').length >= 8);
 });
+
+test('a model that cannot be had at the start leaves the others serving, and is tried again on request', async (t) => {
+  const hub = await HubServer.start(t, { [repoId]: { files: tinyFiles } });
+  const server = await startServerProcess(t, { MODELS: `${second},${repoId}`, HF_ENDPOINT: hub.url, HF_HOME: newFolder(t) });
+  const health = async () => (await (await fetch(`${server.url}/health`)).json()) as Record<string, any>;
+  assert.equal((await embed(server, repoId)).status, 200);
+  const { status, failed, models } = await health();
+  assert.deepEqual([status, failed], ['degraded', [second]]);
+  assert.match(models[0].error, /could not be loaded/);
+  assert.ok(server.lines.some(({ level, model, msg }) => level === 'error' && model === second && /could not be loaded/.test(String(msg))));
+
+  // The same answer for a while, so that a broken model costs nothing; then, or when told to, it is tried again.
+  const refused = await fetch(`${server.url}/v1/embeddings`, { method: 'POST', body: JSON.stringify({ model: second, input: 'a' }) });
+  assert.equal(refused.status, 503);
+  assert.ok(Number(refused.headers.get('retry-after')) > 0);
+  hub.put(second, { files: tinyFiles });
+  assert.equal((await fetch(`${server.url}/models/${second}/load`, { method: 'POST' })).status, 200);
+  assert.equal((await embed(server, second)).status, 200);
+  assert.equal((await health()).status, 'healthy');
+  assert.equal(await server.metric(`ortserve_model_loads_total{model="${second}",version="",outcome="failure"}`), 1);
+  assert.equal(await server.metric(`ortserve_model_loads_total{model="${second}",version="",outcome="success"}`), 1);
+  assert.equal(await server.metric('ortserve_models_loaded'), 2);
+});
+
+test('the server is ready when no model of the start still loads', async (t) => {
+  const hub = await HubServer.start(t, { [repoId]: { files: tinyFiles }, [second]: { files: tinyFiles } });
+  let busy = true;
+  hub.fault = ({ path }) => {
+    return busy && path.includes(second) ? { kind: 'status', status: 503, headers: { 'retry-after': '1' } } : undefined;
+  };
+  const options = { MODELS: `${repoId},${second}`, HF_ENDPOINT: hub.url, HF_HOME: newFolder(t) };
+  const server = await startServerProcess(t, options, { waitReady: false });
+  assert.equal((await embed(server, repoId)).status, 200);
+  const ready = await fetch(`${server.url}/readyz`);
+  assert.deepEqual([ready.status, await ready.json()], [503, { status: 'loading', waiting: [second] }]);
+  busy = false;
+  while ((await fetch(`${server.url}/readyz`)).status !== 200) await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal((await embed(server, second)).status, 200);
+});
+
+test('when no model can be had the server ends with 78 and says why', async (t) => {
+  const hub = await HubServer.start(t, {});
+  const options = { MODELS: `${repoId},${second}`, HF_ENDPOINT: hub.url, HF_HOME: newFolder(t) };
+  const server = await startServerProcess(t, options, { waitReady: false });
+  const code = await new Promise((resolve) => server.process.once('exit', resolve));
+  assert.equal(code, 78);
+  assert.equal(server.lines.filter(({ msg }) => msg === 'the model could not be loaded').length, 2);
+});

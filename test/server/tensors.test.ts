@@ -78,7 +78,15 @@ test('the tensor service works as it describes itself', async (t) => {
   await t.test('stats and unload', async () => {
     assert.equal((await call(server, 'GET', '/models/1.0/stats')).status, 200);
     assert.equal((await call(server, 'POST', '/models/1.0/unload')).status, 200);
-    assert.equal(await server.metric('ortserve_tensor_model_ready{model="compressor",version="1.0"}'), 0);
+    const labels = '{model="compressor",version="1.0"}';
+    assert.equal(await server.metric(`ortserve_tensor_model_ready${labels}`), 0);
+    // One alone, three of a batch, and those of the comparison, its warm-up and its outputs.
+    const requests = await server.metric(`ortserve_tensor_requests_total${labels}`);
+    assert.equal(requests, (await call(server, 'GET', '/models/1.0/stats')).body.requests);
+    assert.equal(await server.metric('ortserve_tensor_failures_total{model="compressor",version="1.0",code="REQUEST_INVALID"}'), 1);
+    assert.equal(await server.metric(`ortserve_tensor_inference_duration_seconds_count${labels}`), requests - 1);
+    assert.equal(await server.metric(`ortserve_tensor_queue_duration_seconds_count${labels}`), requests - 1);
+    assert.equal(await server.metric(`ortserve_tensor_runs_pending${labels}`), 0);
   });
 
   assert.deepEqual(await server.stop(), { code: 0, signal: null });

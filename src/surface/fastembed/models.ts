@@ -14,6 +14,8 @@ export type EmbeddingModelRow = {
   readonly pooling: readonly string[] | null;
   readonly precision: string | null;
   readonly device: string | null;
+  /** Of the file; what it takes in memory is a multiple of that, one part a worker. */
+  readonly size_bytes: number | null;
   readonly pinned: boolean;
   readonly uses: number;
   readonly idle_seconds: number;
@@ -58,6 +60,7 @@ export function embeddingModelRow(model: KnownModel): EmbeddingModelRow {
     pooling: pooling ?? null,
     precision: manifest?.precision ?? null,
     device: description?.provider ?? null,
+    size_bytes: model.fileBytes ?? null,
     pinned: model.pinned,
     uses: slot.uses,
     idle_seconds: Math.round(slot.idleMs / 1000),

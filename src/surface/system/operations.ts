@@ -2,10 +2,13 @@
 import Type from 'typebox';
 import type { Metrics } from '../../metrics.ts';
 import type { AnyOperation, Call, Operation, Reply } from '../../operation.ts';
+import type { ModelCache } from '../../registry/model-cache.ts';
 import type { KnownModel, Registry } from '../../registry/registry.ts';
+import type { TensorEntry } from '../../registry/tensor-models.ts';
 import { detailError } from '../detail-errors.ts';
 import { jsonReply } from '../json-reply.ts';
 import { frontPage } from './front-page.ts';
+import { HealthResponse, ReadyResponse } from './schema.ts';
 
 export const systemGroup = 'System';
 
@@ -13,8 +16,13 @@ export type SystemState = {
   readonly version: string;
   readonly registry: Registry;
   readonly metrics: Metrics;
+  /** The tensor models it knows of. */
+  readonly tensors: () => readonly Pick<TensorEntry, 'files' | 'state' | 'slot'>[];
+  readonly cache: Pick<ModelCache, 'loadedCount' | 'evictions' | 'options'>;
   /** False once the server drains. */
   readonly accepting: () => boolean;
+  /** True until each model of the start answers or has failed. */
+  readonly starting: () => boolean;
 };
 
 export function systemOperations(state: SystemState, metricsEnabled: boolean): AnyOperation[] {
@@ -50,17 +58,31 @@ function root(state: SystemState): AnyOperation {
 function health(state: SystemState): AnyOperation {
   const encode = (): Reply => {
     const models = state.registry.list();
+    const tensors = state.tensors();
+    const failed = [
+      ...models.filter((model) => model.state === 'failed').map(({ name }) => name),
+      ...tensors.filter((entry) => entry.state === 'failed').map(({ files }) => `${files.name}:${files.version}`),
+    ];
     const down = !state.accepting() || !models.some(answers);
     return jsonReply(down ? 503 : 200, {
-      status: down ? 'unhealthy' : models.every(answers) ? 'healthy' : 'degraded',
+      status: down ? 'unhealthy' : models.every(answers) && failed.length === 0 ? 'healthy' : 'degraded',
       timestamp: Date.now() / 1000,
       version: state.version,
       uptime_seconds: state.metrics.totals().uptimeSeconds,
+      failed,
       models: models.map(modelHealth),
+      tensor_models: tensors.map(({ files: { name, version }, state, slot }) => ({ name, version, state, ...failure(slot) })),
+      model_cache: {
+        loaded: state.cache.loadedCount,
+        max: state.cache.options.modelsMax,
+        evictions: state.cache.evictions,
+        idle_seconds_max: state.cache.options.idleMsMax / 1000,
+      },
       memory: { rss_bytes: process.memoryUsage.rss() },
     });
   };
-  return page('/health', 'health', 'Every part in detail; never wakes a model.', () => undefined, encode);
+  const operation = page('/health', 'health', 'Every part in detail; never wakes a model.', () => undefined, encode);
+  return { ...operation, responseSchema: HealthResponse, otherAnswers: { 503: HealthResponse } };
 }
 
 /** Idle models leave and come back on demand: only a first load that is not over yet is a reason to wait. */
@@ -74,11 +96,16 @@ function modelHealth(model: KnownModel): object {
   return {
     name: model.name,
     state,
+    ...failure(model.slot),
     ...(description && { dimension: description.dimension, device: description.provider, load_ms: Math.round(description.loadMs) }),
     queued_inputs: queuedInputs,
     queued_tokens: queuedTokens,
     running_batches: runningBatches,
   };
+}
+
+function failure(slot: { readonly state: string; readonly failure: Error | undefined }): { error?: string } {
+  return slot.state === 'failed' && slot.failure !== undefined ? { error: slot.failure.message } : {};
 }
 
 function live(): AnyOperation {
@@ -90,10 +117,13 @@ function ready(state: SystemState): AnyOperation {
     if (!state.accepting()) return jsonReply(503, { status: 'draining' });
     const models = state.registry.list();
     const waiting = models.filter((model) => !answers(model)).map((model) => model.name);
-    if (waiting.length === models.length) return jsonReply(503, { status: 'loading', waiting });
+    if (state.starting()) return jsonReply(503, { status: 'loading', waiting });
+    if (waiting.length === models.length) return jsonReply(503, { status: 'failed', waiting });
     return jsonReply(200, { status: 'ready' });
   };
-  return page('/readyz', 'readyz', '200 once a model answers and until the server drains.', () => undefined, encode);
+  const summary = '200 once a model answers and none of the start still loads, and until the server drains.';
+  const operation = page('/readyz', 'readyz', summary, () => undefined, encode);
+  return { ...operation, responseSchema: ReadyResponse, otherAnswers: { 503: ReadyResponse } };
 }
 
 function stats(state: SystemState): AnyOperation {
