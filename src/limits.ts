@@ -20,6 +20,8 @@ export const retryAfterMsMax = 60_000;
 export const keyFilePollMs = 1000;
 /** How long a failed load is answered from memory before it is tried again. */
 export const loadRetryMs = 5000;
+/** An fp32 file larger than this is not loaded only to be compared with a quantised one. */
+export const precisionCheckBytesMax = 1024 ** 3;
 /** How long the end of the server waits for the last rows of the history. */
 export const historyCloseMsMax = 3000;
 /** Bodies of all requests together; above it new bodies are refused, so a burst cannot exhaust memory. */

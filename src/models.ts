@@ -11,6 +11,7 @@ import type { Metrics } from './metrics.ts';
 import type { ModelFacts } from './metrics/model-series.ts';
 import { EmbeddingModel } from './registry/embedding-model.ts';
 import { readManifest } from './registry/manifest.ts';
+import { checkIdentity, checkPrecision, exactFileBeside, isPrecise } from './registry/precision-check.ts';
 import { ModelCache } from './registry/model-cache.ts';
 import type { ModelEntry, Registry } from './registry/registry.ts';
 import { openTensorModel } from './registry/tensor-model.ts';
@@ -119,6 +120,7 @@ type Wanted = { readonly name: string; readonly read: () => Promise<EmbeddingMan
 function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metrics, log: Log): ModelEntry {
   const modelMetrics = metrics.model(name);
   const options = onnxOptions(config);
+  const check = precisionChecker(options, log);
   const open = async () => {
     const startedMs = performance.now();
     const manifest = await read();
@@ -134,7 +136,9 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
     const facts = { dimension, device: provider, precision: manifest.precision, workers: options.workers, load_ms: Math.round(loadMs) };
     log.info({ model: name, ...facts }, 'model ready');
     metrics.models.loaded(name, '', performance.now() - startedMs);
-    return new EmbeddingModel(manifest, backend, config.queueTokensMax, modelMetrics);
+    const model = new EmbeddingModel(manifest, backend, config.queueTokensMax, modelMetrics);
+    model.whenMeasured(() => check(model));
+    return model;
   };
   return {
     name,
@@ -150,6 +154,29 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
         throw new ServerError('MODEL_NOT_READY', 'The model could not be loaded; the log of the server says why.', { cause: error });
       });
     },
+  };
+}
+
+/** Compares a quantised model with the fp32 one in its folder, once for the same files, and tells the log. */
+function precisionChecker(options: OnnxOptions, log: Log): (model: EmbeddingModel) => Promise<void> {
+  let checked: string | undefined;
+  return async (model) => {
+    const { name: modelName, onnxFile, precision } = model.manifest;
+    try {
+      const exactFile = exactFileBeside(model.manifest);
+      if (exactFile === undefined) return;
+      const identity = checkIdentity(onnxFile, exactFile);
+      if (identity === checked) return;
+      const open = (manifest: EmbeddingManifest) => openOnnxBackend(manifest, { ...options, workers: 1 }, () => {});
+      const found = await checkPrecision(model, exactFile, open);
+      checked = identity;
+      const facts = { model: modelName, precision, cosine_mean: found.cosineMean, cosine_min: found.cosineMin };
+      if (isPrecise(found)) log.info(facts, 'the quantised model agrees with fp32');
+      else log.warn(facts, 'the quantised model is far from fp32: use another file, or PRECISION=fp32');
+    } catch (error) {
+      // Most of all: the model was unloaded meanwhile.
+      log.info({ model: modelName, err: error }, 'the quantised model was not compared with fp32');
+    }
   };
 }
 

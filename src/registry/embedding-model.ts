@@ -8,18 +8,26 @@ export class EmbeddingModel implements Loaded {
   readonly manifest: EmbeddingManifest;
   readonly backend: Backend;
   readonly batcher: Batcher;
+  /** What goes on beside the requests, one after another. */
+  #beside: Promise<void>;
 
   constructor(manifest: EmbeddingManifest, backend: Backend, queueTokensMax: number, observer: BatchObserver) {
     this.manifest = manifest;
     this.backend = backend;
     this.batcher = new Batcher(backend, queueTokensMax, observer);
     // Beside the first requests, so that the start is not held up; a model that closes meanwhile ends it.
-    backend.tune((step) => this.batcher.alone(step)).catch(() => {});
+    this.#beside = backend.tune((step) => this.batcher.alone(step)).catch(() => {});
+  }
+
+  /** Does some work once the model is measured; a close waits for it. It must not reject. */
+  whenMeasured(work: () => Promise<void>): void {
+    this.#beside = this.#beside.then(work);
   }
 
   /** Waits for what is queued and running, then frees threads and memory. */
   async close(): Promise<void> {
     await this.batcher.drained();
     await this.backend.close();
+    await this.#beside;
   }
 }
