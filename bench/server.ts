@@ -11,8 +11,8 @@ const stopMsMax = 15_000;
 /** Between two tries to reach a starting server; the start times are this exact. */
 const pollMs = 5;
 
-/** What a bench wants of any server whatever its defaults: no limit on requests, no pause before it ends. */
-const benchEnvironment = { HOST: '127.0.0.1', ENABLE_RATE_LIMIT: 'false', DRAIN_DELAY: '0' };
+/** What a bench wants of any server whatever its defaults: computing measured, no limit on requests, no pause before it ends. */
+const benchEnvironment = { HOST: '127.0.0.1', ENABLE_EMBEDDING_CACHE: 'false', ENABLE_RATE_LIMIT: 'false', DRAIN_DELAY: '0' };
 
 export type Exchange = { readonly status: number; readonly body: string };
 

@@ -124,6 +124,33 @@ export class Metrics {
     };
   }
 
+  /** The series of the embedding cache, read from it at scrape time. */
+  watchEmbeddingCache(read: () => EmbeddingCacheTotals): void {
+    const total = (name: string, help: string, value: (totals: EmbeddingCacheTotals) => number) => {
+      const counter: Counter = new Counter({
+        name: `ortserve_embedding_cache_${name}`,
+        help,
+        registers: [this.registry],
+        collect: () => {
+          counter.reset();
+          counter.inc(value(read()));
+        },
+      });
+    };
+    const now = (name: string, help: string, value: (totals: EmbeddingCacheTotals) => number) => {
+      const gauge = this.#gauge(`embedding_cache_${name}`, help, [], () => {
+        gauge.set(value(read()));
+      });
+    };
+    total('joins_total', 'Inputs that waited for an equal one which was being computed.', ({ joins }) => joins);
+    total('computed_total', 'Inputs that the cache had computed.', ({ computed }) => computed);
+    total('memory_hits_total', 'Inputs found in this process.', ({ memory }) => memory.hits);
+    total('memory_misses_total', 'Inputs not found in this process.', ({ memory }) => memory.misses);
+    total('memory_evictions_total', 'Vectors that made room for others in this process.', ({ memory }) => memory.evictions);
+    now('memory_entries', 'Vectors in this process.', ({ memory }) => memory.entries);
+    now('memory_bytes', 'Bytes of the vectors in this process, with what holds them.', ({ memory }) => memory.bytes);
+  }
+
   /** The totals that the FastEmbed-style service shows as JSON (seed 001, `/metrics`) and `/stats` repeats. */
   totals(): { requests: number; errors: number; embeddings: number; uptimeSeconds: number; embeddingsByModel: [string, number][] } {
     let embeddings = 0;
@@ -157,6 +184,19 @@ export class Metrics {
     return new Histogram({ name: `ortserve_${name}`, help, labelNames, buckets, registers: [this.registry] });
   }
 }
+
+/** What `/metrics` tells of the embedding cache. */
+export type EmbeddingCacheTotals = {
+  readonly joins: number;
+  readonly computed: number;
+  readonly memory: {
+    readonly hits: number;
+    readonly misses: number;
+    readonly evictions: number;
+    readonly entries: number;
+    readonly bytes: number;
+  };
+};
 
 /** What one batch cost; `queueMs` has the wait of each of its inputs. */
 export type BatchFacts = {

@@ -1,4 +1,5 @@
 // Which embedding models the server has, and how each is opened: the first from a folder, the others from the hub.
+import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { openOnnxBackend, type OnnxOptions } from './backend/onnx.ts';
 import { chooseDevices } from './backend/devices.ts';
@@ -10,6 +11,7 @@ import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { ModelFacts } from './metrics/model-series.ts';
 import { EmbeddingModel } from './registry/embedding-model.ts';
+import { modelIdentity } from './registry/identity.ts';
 import { readManifest } from './registry/manifest.ts';
 import { checkIdentity, checkPrecision, exactFileBeside, isPrecise } from './registry/precision-check.ts';
 import { ModelCache } from './registry/model-cache.ts';
@@ -124,6 +126,11 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
   const open = async () => {
     const startedMs = performance.now();
     const manifest = await read();
+    // While the workers load, which takes longer. Without it nothing is shared with other processes or later loads.
+    const identified = modelIdentity(manifest).catch((error: unknown) => {
+      log.warn({ model: name, err: error }, 'the files could not be hashed');
+      return randomUUID() as string;
+    });
     const backend = await openOnnxBackend(manifest, options, (error) => {
       modelMetrics.workerCrashed();
       log.error({ model: name, err: error }, 'a worker died; another one takes its place');
@@ -136,7 +143,7 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
     const facts = { dimension, device: provider, precision: manifest.precision, workers: options.workers, load_ms: Math.round(loadMs) };
     log.info({ model: name, ...facts }, 'model ready');
     metrics.models.loaded(name, '', performance.now() - startedMs);
-    const model = new EmbeddingModel(manifest, backend, config.queueTokensMax, modelMetrics);
+    const model = new EmbeddingModel(manifest, backend, config.queueTokensMax, modelMetrics, await identified);
     model.whenMeasured(() => check(model));
     return model;
   };

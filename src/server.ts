@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import { authorizer, isLoopback } from './access/access.ts';
 import { KeyFile } from './access/key-file.ts';
 import { keyOfEverything, type ApiKey } from './access/keys.ts';
+import { newEmbeddingCache } from './caches.ts';
 import type { Config } from './config.ts';
 import { EmbedEngine } from './engine/embed.ts';
 import { requestLog, type Log } from './log.ts';
@@ -55,7 +56,8 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const tensors = tensorModels(config, cache, metrics, log);
   const history = config.historyEnabled ? newHistory(config, metrics, log) : undefined;
   const { atStart, onDemand } = embeddingModels(config, metrics, log);
-  const engine = new EmbedEngine(registry, config.allowDimensions);
+  const embeddingCache = config.embeddingCacheEnabled ? newEmbeddingCache(config, metrics) : undefined;
+  const engine = new EmbedEngine(registry, config.allowDimensions, embeddingCache);
   let accepting = true;
   let starting = true;
 

@@ -10,12 +10,12 @@ const linesMax = 300;
 const layers: readonly (readonly string[])[] = [
   ['limits', 'errors', 'tensor'],
   ['operation', 'metrics', 'config', 'access'],
-  ['backend', 'batch', 'native-workers'],
+  ['backend', 'batch', 'cache', 'native-workers'],
   ['registry', 'history', 'hub'],
   ['engine'],
   ['surface'],
   ['transport'],
-  ['server', 'models', 'cli', 'log', 'version', 'pull', 'main'],
+  ['server', 'caches', 'models', 'cli', 'log', 'version', 'pull', 'main'],
 ];
 
 /** Beyond the layers: who may import what across a thread or beside the line. */
@@ -33,6 +33,7 @@ const homes: Readonly<Record<string, RegExp>> = {
   'prom-client': /^src\/metrics(\.ts$|\/)/,
   pino: /^src\/log\.ts$/,
   ioredis: /^src\/(server|transport\/rate-limit)\.ts$/,
+  'lru-cache': /^src\/cache\//,
   lmdb: /^src\/history\//,
   mongodb: /^src\/history\//,
   'swagger-ui-dist': /^src\/surface\/docs\//,

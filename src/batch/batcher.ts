@@ -8,7 +8,7 @@ import type { EmbedInput, EmbedOptions } from '../backend/protocol.ts';
 import { ServerError, toServerError } from '../errors.ts';
 import { aloneWaitMsMax, retryAfterMsMax, retryAfterMsMin, selectionWindowInputs } from '../limits.ts';
 import type { BatchFacts } from '../metrics.ts';
-import { EmbedJob, type Embedded, type Waiter } from './job.ts';
+import { EmbedJob, type Embedded, type InputWatcher, type Waiter } from './job.ts';
 import { LengthEstimate } from './length-estimate.ts';
 import { FairQueue, type QueuedInput } from './queue.ts';
 import { batchTokens, selectBatch } from './select.ts';
@@ -61,11 +61,11 @@ export class Batcher {
   }
 
   /**
-   * Embeds the inputs of one request, all with the same options. Rejects with QUEUE_FULL, CANCELLED or
+   * Embeds the inputs of one request, all with the same options. Throws QUEUE_FULL; rejects with CANCELLED or
    * what the backend says. A request larger than the whole queue is taken when nothing else waits.
    */
-  embed(inputs: readonly EmbedInput[], options: EmbedOptions, waiter: Waiter): Promise<Embedded> {
-    const job = new EmbedJob(inputs.length, waiter);
+  embed(inputs: readonly EmbedInput[], options: EmbedOptions, waiter: Waiter, watcher?: InputWatcher): Promise<Embedded> {
+    const job = new EmbedJob(inputs.length, waiter, watcher);
     const entries = inputs.map((input, index): QueuedInput => {
       const size = this.#estimate.measure(options.prompt === '' || typeof input !== 'string' ? input : options.prompt + input);
       return { job, index, input, options, size, tokens: this.#estimate.tokens(input, size), turn: 0 };
@@ -135,7 +135,7 @@ export class Batcher {
   #dispatch(): void {
     while (!this.#paused && this.#running < this.#backend.concurrency && this.#queue.length > 0) {
       const window = this.#queue.window(selectionWindowInputs);
-      if (window.some((entry) => entry.job.ended)) {
+      if (window.some((entry) => entry.job.hasEnded(entry.index))) {
         this.#drop(this.#queue.takeEnded());
         continue;
       }
@@ -152,7 +152,7 @@ export class Batcher {
 
   async #run(batch: readonly QueuedInput[]): Promise<void> {
     const nowMs = performance.now();
-    for (const { job } of batch) job.started(nowMs);
+    for (const { job, index } of batch) job.started(index, nowMs);
     const estimatedTokens = batch.reduce((sum, entry) => sum + entry.tokens, 0);
     this.#running += 1;
     this.#runningTokens += estimatedTokens;
@@ -192,7 +192,7 @@ export class Batcher {
 
   #drop(entries: readonly QueuedInput[]): void {
     if (entries.length === 0) return;
-    for (const { job } of entries) job.fail(new ServerError('CANCELLED'));
+    for (const { job, index } of entries) job.dropped(index);
     this.#observer.inputsDropped(entries.length);
   }
 }

@@ -2,7 +2,10 @@
 import type { EmbedReply } from '../backend/protocol.ts';
 import { ServerError } from '../errors.ts';
 
-/** Vectors in request order. `rows` are views of transferred batch buffers: read, never written. */
+/**
+ * Vectors in request order. `rows` are views of transferred batch buffers or of cached vectors: read, never written.
+ * Those of watched inputs that were dropped are missing.
+ */
 export type Embedded = {
   readonly rows: readonly Float32Array[];
   /** Tokens of each input before truncation, and those kept; special tokens included. */
@@ -18,9 +21,22 @@ export type Embedded = {
 /** Who waits for a job: true once nobody does. */
 export type Waiter = { readonly cancelled: boolean };
 
+/** Follows each input of a job by itself, where several requests may wait for one. Replaces the waiter's word. */
+export type InputWatcher = {
+  /** False once it need not run: nobody waits for it, or somebody else computes it. */
+  isWanted(index: number): boolean;
+  /** It has gone to a worker, and runs whatever happens. */
+  started(index: number): void;
+  /** `row` is a view of a batch's buffer: read, and copied by whoever keeps it. */
+  completed(index: number, row: Float32Array, tokensGiven: number, tokensKept: number): void;
+  /** It was not wanted when its turn came, and will not run. */
+  dropped(index: number): void;
+};
+
 export class EmbedJob {
   readonly result: Promise<Embedded>;
   readonly #waiter: Waiter;
+  readonly #watcher: InputWatcher | undefined;
   readonly #queuedMs = performance.now();
   readonly #rows: Float32Array[];
   readonly #tokensGiven: Int32Array;
@@ -33,8 +49,9 @@ export class EmbedJob {
   #resolve!: (embedded: Embedded) => void;
   #reject!: (error: ServerError) => void;
 
-  constructor(count: number, waiter: Waiter) {
+  constructor(count: number, waiter: Waiter, watcher?: InputWatcher) {
     this.#waiter = waiter;
+    this.#watcher = watcher;
     this.#remaining = count;
     this.#rows = new Array<Float32Array>(count);
     this.#tokensGiven = new Int32Array(count);
@@ -45,17 +62,18 @@ export class EmbedJob {
     });
   }
 
-  /** True once its remaining inputs need not run: the client left, the deadline passed, or a batch failed. */
-  get ended(): boolean {
-    return this.#settled || this.#waiter.cancelled;
+  /** True once input `index` need not run: the client left, the deadline passed, or a batch failed. */
+  hasEnded(index: number): boolean {
+    return this.#settled || (this.#watcher === undefined ? this.#waiter.cancelled : !this.#watcher.isWanted(index));
   }
 
   get queuedMs(): number {
     return this.#queuedMs;
   }
 
-  started(nowMs: number): void {
+  started(index: number, nowMs: number): void {
     this.#startedMs ??= nowMs;
+    this.#watcher?.started(index);
   }
 
   /** Takes row `row` of a batch reply as the result of input `index`. */
@@ -65,19 +83,33 @@ export class EmbedJob {
     this.#tokensGiven[index] = reply.tokensGiven[row]!;
     this.#tokensKept[index] = reply.tokensKept[row]!;
     this.#remaining -= 1;
+    this.#watcher?.completed(index, this.#rows[index], reply.tokensGiven[row]!, reply.tokensKept[row]!);
+  }
+
+  /** Input `index` left the queue without running. A watched job goes on with the others, which may be wanted. */
+  dropped(index: number): void {
+    if (this.#watcher === undefined) return this.fail(new ServerError('CANCELLED'));
+    if (this.#settled) return;
+    this.#remaining -= 1;
+    this.#watcher.dropped(index);
+    this.#finish();
   }
 
   /** After all rows of one batch reply were taken. */
   batchEnded(reply: EmbedReply): void {
     this.#tokenizeMs += reply.tokenizeMs;
     this.#inferenceMs += reply.runMs;
+    this.#finish();
+  }
+
+  #finish(): void {
     if (this.#settled || this.#remaining > 0) return;
     this.#settled = true;
     this.#resolve({
       rows: this.#rows,
       tokensGiven: this.#tokensGiven,
       tokensKept: this.#tokensKept,
-      queueMs: this.#startedMs! - this.#queuedMs,
+      queueMs: (this.#startedMs ?? performance.now()) - this.#queuedMs,
       tokenizeMs: this.#tokenizeMs,
       inferenceMs: this.#inferenceMs,
     });

@@ -78,13 +78,13 @@ export class FairQueue {
     return taken;
   }
 
-  /** Takes out all whose request has ended, wherever they stand. */
+  /** Takes out all that need not run any more, wherever they stand. */
   takeEnded(): QueuedInput[] {
     const ended: QueuedInput[] = [];
     const waiting: QueuedInput[] = [];
     for (let i = this.#head; i < this.#entries.length; i++) {
       const entry = this.#entries[i]!;
-      (entry.job.ended ? ended : waiting).push(entry);
+      (entry.job.hasEnded(entry.index) ? ended : waiting).push(entry);
     }
     this.#left(ended);
     this.#entries = waiting;

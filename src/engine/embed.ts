@@ -1,6 +1,8 @@
-// The one door to embeddings for every surface: checks what only the model can tell, then hands to its batcher.
+// The one door to embeddings for every surface: checks what only the model can tell, then hands to the cache, and
+// what that does not have to the model's batcher.
 import type { EmbedInput, EmbedOptions } from '../backend/protocol.ts';
 import type { Embedded } from '../batch/job.ts';
+import type { CachedEmbedded, CacheUse, EmbeddingCache } from '../cache/embedding-cache.ts';
 import { ServerError } from '../errors.ts';
 import type { Call } from '../operation.ts';
 import type { EmbeddingModel } from '../registry/embedding-model.ts';
@@ -16,6 +18,8 @@ export type EmbedRequest = {
   /** What happens to an input beyond the model's length: keep its start or end, or refuse the request. */
   readonly truncation?: 'right' | 'left' | 'refuse';
   readonly promptName?: string | undefined;
+  /** `bypass` computes, whatever the cache has, and leaves nothing in it. */
+  readonly cache?: 'use' | 'bypass' | undefined;
   /** What the surface calls these in its requests, for errors. */
   readonly fields: { readonly model: string; readonly inputs: string };
 };
@@ -26,22 +30,55 @@ export type EmbedResult = Embedded & {
   readonly dimension: number;
   /** Indices of the inputs that lost tokens. */
   readonly truncated: readonly number[];
+  readonly cache: CacheUse;
 };
 
 export class EmbedEngine {
   readonly #registry: Registry;
   readonly #allowDimensions: boolean;
+  readonly #cache: EmbeddingCache | undefined;
   /** Requests that want the same share one options object, so that a batch of theirs is cloned with one. */
   readonly #options = new Map<string, EmbedOptions>();
 
-  /** @param allowDimensions whether vectors may be cut though the model was not trained for it. */
-  constructor(registry: Registry, allowDimensions: boolean) {
+  /**
+   * @param allowDimensions whether vectors may be cut though the model was not trained for it
+   * @param cache of all models; undefined computes each input of each request
+   */
+  constructor(registry: Registry, allowDimensions: boolean, cache?: EmbeddingCache) {
     this.#registry = registry;
     this.#allowDimensions = allowDimensions;
+    this.#cache = cache;
   }
 
-  /** Waits for the model if it still loads. Throws ServerErrors that name the surface's fields. */
-  async embed(request: EmbedRequest, call: Call): Promise<EmbedResult> {
+  /**
+   * At once when this process knows every vector asked for; else it waits for the model, also while it loads.
+   * Rejects with ServerErrors that name the surface's fields.
+   */
+  embed(request: EmbedRequest, call: Call): EmbedResult | Promise<EmbedResult> {
+    return this.#known(request) ?? this.#embed(request, call);
+  }
+
+  /** Never throws: what is wrong with a request is found once more, and said, where it is computed. */
+  #known(request: EmbedRequest): EmbedResult | undefined {
+    if (this.#cache === undefined || request.cache === 'bypass') return undefined;
+    try {
+      const known = this.#registry.find(request.model, request.fields.model);
+      const { model } = known.slot;
+      if (model === undefined) return undefined;
+      const dimension = this.#dimension(request, model);
+      const cached = this.#cache.peek(model.identity, request.inputs, this.#optionsOf(request, model, dimension));
+      if (cached === undefined) return undefined;
+      const truncated = truncatedInputs(cached);
+      if (request.truncation === 'refuse' && truncated.length > 0) return undefined;
+      known.slot.touch();
+      known.metrics.embedded(request.inputs.length, truncated.length);
+      return { ...cached, model: request.model, dimension, truncated };
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #embed(request: EmbedRequest, call: Call): Promise<EmbedResult> {
     const known = this.#registry.find(request.model, request.fields.model);
     const lease = await known.slot.lease();
     try {
@@ -56,19 +93,34 @@ export class EmbedEngine {
   async #embedWith(model: EmbeddingModel, request: EmbedRequest, call: Call): Promise<EmbedResult> {
     const dimension = this.#dimension(request, model);
     checkTokenIds(request, model);
-    const options = this.#shared({
-      prompt: promptText(request.promptName, model),
-      truncation: request.truncation === 'left' ? 'left' : 'right',
-      dimension: request.dimensions === undefined ? 0 : dimension,
-      normalize: request.normalize,
-    });
-    const embedded = await model.batcher.embed(request.inputs, options, call);
+    const options = this.#optionsOf(request, model, dimension);
+    const embedded = await this.#vectors(model, request, options, call);
     const truncated = truncatedInputs(embedded);
     if (request.truncation === 'refuse' && truncated.length > 0) throw tooLong(request, embedded, truncated[0]!);
-    call.timings.queueMs = embedded.queueMs;
-    call.timings.tokenizeMs = embedded.tokenizeMs;
-    call.timings.inferenceMs = embedded.inferenceMs;
+    // What took no time at all took none of this request's.
+    if (embedded.inferenceMs > 0) {
+      call.timings.queueMs = embedded.queueMs;
+      call.timings.tokenizeMs = embedded.tokenizeMs;
+      call.timings.inferenceMs = embedded.inferenceMs;
+    }
     return { ...embedded, model: request.model, dimension, truncated };
+  }
+
+  async #vectors(model: EmbeddingModel, request: EmbedRequest, options: EmbedOptions, call: Call): Promise<CachedEmbedded> {
+    const { inputs, cache } = request;
+    if (this.#cache !== undefined && cache !== 'bypass') return this.#cache.embed(model, inputs, options, call);
+    const embedded = await model.batcher.embed(inputs, options, call);
+    return { ...embedded, cache: { hits: 0, misses: inputs.length, lookupMs: 0 } };
+  }
+
+  #optionsOf(request: EmbedRequest, model: EmbeddingModel, dimension: number): EmbedOptions {
+    return this.#shared({
+      prompt: promptText(request.promptName, model),
+      truncation: request.truncation === 'left' ? 'left' : 'right',
+      // All, and as many as there are, are one.
+      dimension: dimension === model.backend.description.dimension ? 0 : dimension,
+      normalize: request.normalize,
+    });
   }
 
   #dimension(request: EmbedRequest, model: EmbeddingModel): number {

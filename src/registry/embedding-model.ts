@@ -8,11 +8,16 @@ export class EmbeddingModel implements Loaded {
   readonly manifest: EmbeddingManifest;
   readonly backend: Backend;
   readonly batcher: Batcher;
+  /** Names weights, tokenizer, modules and revision: two models with one identity give the same vectors. */
+  readonly identity: string;
   /** What goes on beside the requests, one after another. */
   #beside: Promise<void>;
 
-  constructor(manifest: EmbeddingManifest, backend: Backend, queueTokensMax: number, observer: BatchObserver) {
+  constructor(
+    manifest: EmbeddingManifest, backend: Backend, queueTokensMax: number, observer: BatchObserver, identity: string,
+  ) {
     this.manifest = manifest;
+    this.identity = identity;
     this.backend = backend;
     this.batcher = new Batcher(backend, queueTokensMax, observer);
     // Beside the first requests, so that the start is not held up; a model that closes meanwhile ends it.

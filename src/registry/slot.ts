@@ -54,6 +54,12 @@ export class Slot<Model extends Loaded> {
     return this.#held?.model;
   }
 
+  /** Counts as a use for whoever needs nothing but `model`. */
+  touch(): void {
+    this.#uses += 1;
+    this.#usedMs = performance.now();
+  }
+
   get leases(): number {
     return this.#held?.leases ?? 0;
   }

@@ -14,7 +14,7 @@ const request = (more: Partial<EmbedRequest> = {}): EmbedRequest => ({ model: 'h
 test('a request waits for a model that still loads', async () => {
   let opened!: (backend: HeldBackend) => void;
   const opening = new Promise<HeldBackend>((resolve) => (opened = resolve));
-  const { registry } = heldRegistry([], async (metrics) => new EmbeddingModel(heldManifest, await opening, 1000, metrics.model('m')));
+  const { registry } = heldRegistry([], async (metrics) => new EmbeddingModel(heldManifest, await opening, 1000, metrics.model('m'), 'held'));
   const answer = new EmbedEngine(registry, false).embed(request(), newCall());
   const backend = new HeldBackend();
   backend.flowing = true;
@@ -25,7 +25,7 @@ test('a request waits for a model that still loads', async () => {
 test('a model that failed to load answers its reason', async () => {
   const { registry } = heldRegistry([], () => Promise.reject(new ServerError('MODEL_NOT_READY', 'broken file')));
   const answer = new EmbedEngine(registry, false).embed(request(), newCall());
-  await assert.rejects(answer, (error: ServerError) => error.code === 'MODEL_NOT_READY');
+  await assert.rejects(Promise.resolve(answer), (error: ServerError) => error.code === 'MODEL_NOT_READY');
 });
 
 test('a model is held while it computes and free afterwards', async () => {

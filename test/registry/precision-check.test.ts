@@ -19,7 +19,7 @@ const open = (manifest: EmbeddingManifest) => openOnnxBackend(manifest, options,
 
 async function loaded(t: TestContext, manifest: EmbeddingManifest): Promise<EmbeddingModel> {
   const observer = { batchEnded: () => {}, inputsDropped: () => {} };
-  const model = new EmbeddingModel(manifest, await open(manifest), 10_000, observer);
+  const model = new EmbeddingModel(manifest, await open(manifest), 10_000, observer, 'test');
   t.after(() => model.close());
   return model;
 }

@@ -8,6 +8,8 @@ import { startServerProcess, type ServerProcess } from '../support/server-proces
 const model = 'sentence-transformers/all-MiniLM-L6-v2';
 const label = `{model="${model}"}`;
 const requestCount = 1000;
+/** All ask for the same text. */
+const computing = { ENABLE_EMBEDDING_CACHE: 'false' };
 
 /** A request whose text is about `words` words long, cut off after `bytes` bytes if given. */
 function requestBytes(words: number, bytes?: number): Buffer {
@@ -45,7 +47,7 @@ async function untilIdle(server: ServerProcess): Promise<void> {
 }
 
 test(`${requestCount} clients leave in all phases of their requests`, async (t) => {
-  const server = await startServerProcess(t);
+  const server = await startServerProcess(t, computing);
   const bytesWhole = requestBytes(40).length;
   await embed(server, 'warm');
   const leaving: Promise<void>[] = [];
@@ -71,7 +73,7 @@ test(`${requestCount} clients leave in all phases of their requests`, async (t) 
 });
 
 test('what had not started when its client left never runs', async (t) => {
-  const server = await startServerProcess(t, { THREAD_POOL_WORKERS: '1' });
+  const server = await startServerProcess(t, { ...computing, THREAD_POOL_WORKERS: '1' });
   await embed(server, 'warm');
   const before = await server.metric(`ortserve_inputs_total${label}`);
   // Long texts keep the only worker busy; what comes after them waits, and its clients leave.

@@ -59,7 +59,7 @@ test('the embedded model stays close to it on every text', { skip }, async (t) =
 for (const precision of ['default', 'fp32', 'int8']) {
   test(`${precision}: a text has one vector, alone or in any batch`, { skip }, async (t) => {
     const options = precision === 'default' ? {} : { MODEL_PATH: miniLmDirectory, PRECISION: precision };
-    const server = await startServerProcess(t, options);
+    const server = await startServerProcess(t, { ...options, ENABLE_EMBEDDING_CACHE: 'false' });
     const texts = references().map(({ text }) => text);
     const together = (await embed(server, texts)).rows;
     const backwards = (await embed(server, [...texts].reverse())).rows.reverse();

@@ -1,5 +1,6 @@
 // A registry with one model on a held backend that flows by itself: surfaces without a model file.
 import type { EmbeddingManifest } from '../../src/backend/manifest.ts';
+import type { EmbeddingCache } from '../../src/cache/embedding-cache.ts';
 import { EmbedEngine } from '../../src/engine/embed.ts';
 import { Metrics } from '../../src/metrics.ts';
 import { Call, perform, type AnyOperation, type Reply } from '../../src/operation.ts';
@@ -24,7 +25,7 @@ export const heldManifest: EmbeddingManifest = {
   batchable: true,
 };
 
-type HeldOptions = { allowed?: string[]; allowDimensions?: boolean; manifest?: Partial<EmbeddingManifest> };
+type HeldOptions = { allowed?: string[]; allowDimensions?: boolean; manifest?: Partial<EmbeddingManifest>; identity?: string; cache?: EmbeddingCache };
 
 /** `open` may replace how the model is opened: later, or not at all. */
 export function heldRegistry(allowed: readonly string[], open: (metrics: Metrics) => Promise<EmbeddingModel>) {
@@ -41,9 +42,9 @@ export function heldModel(options: HeldOptions = {}) {
   backend.flowing = true;
   const manifest = { ...heldManifest, ...options.manifest };
   const held = heldRegistry(options.allowed ?? [], (metrics) => {
-    return Promise.resolve(new EmbeddingModel(manifest, backend, 100_000, metrics.model('org/held')));
+    return Promise.resolve(new EmbeddingModel(manifest, backend, 100_000, metrics.model('org/held'), options.identity ?? 'held'));
   });
-  return { ...held, backend, engine: new EmbedEngine(held.registry, options.allowDimensions ?? false) };
+  return { ...held, backend, engine: new EmbedEngine(held.registry, options.allowDimensions ?? false, options.cache) };
 }
 
 export type Answer = { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly reply: Reply; json(): any };

@@ -1,0 +1,70 @@
+// What a cached vector is found by: a hash of everything that the vector depends on.
+//
+//   identity : digest : variant
+//   identity   what computes: weights, tokenizer, modules, revision (22 characters)
+//   digest     SHA-256 of the text or the token ids (43)
+//   variant    prompt, truncation, dimensions, normalisation, kind of input, stored precision (11)
+//
+// So all vectors of a model share a beginning, and all of one text, whatever was asked of it, share a longer one.
+import { hash } from 'node:crypto';
+import type { EmbedInput, EmbedOptions } from '../backend/protocol.ts';
+
+/** Changes when the same request would give another vector, or a stored value would be read in another way. */
+const keyVersion = 1;
+/** Of SHA-256 in base64url: 132 and 66 bits, beyond what chance or a deliberate search in one model's variants meets. */
+const identityChars = 22;
+const variantChars = 11;
+/** Models and shared options objects are few; beyond this somebody makes them up, and working them out again is cheap. */
+const knownMax = 4096;
+
+/** How values are stored, as it matters to whoever reads them: lossy ones must never pass for exact ones. */
+export type StoredPrecision = 'lossless' | 'fp16' | 'int8';
+
+export class CacheKeys {
+  readonly #precision: StoredPrecision;
+  /** By options object and kind of input. */
+  readonly #variants = new Map<EmbedOptions, { text: string; ids: string }>();
+  readonly #prefixes = new Map<string, string>();
+
+  constructor(precision: StoredPrecision) {
+    this.#precision = precision;
+  }
+
+  /** @param options a shared object: the same for all requests that want the same. */
+  key(identity: string, options: EmbedOptions, input: EmbedInput): string {
+    const variants = this.#variants.get(options) ?? this.#newVariants(options);
+    return this.inputPrefix(identity, input) + (typeof input === 'string' ? variants.text : variants.ids);
+  }
+
+  /** What the keys of all vectors of one input begin with. */
+  inputPrefix(identity: string, input: EmbedInput): string {
+    const bytes = typeof input === 'string' ? input : new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
+    return `${this.modelPrefix(identity)}${hash('sha256', bytes, 'base64url')}:`;
+  }
+
+  /** What the keys of all vectors of one model begin with. */
+  modelPrefix(identity: string): string {
+    return this.#prefixes.get(identity) ?? this.#newPrefix(identity);
+  }
+
+  #newPrefix(identity: string): string {
+    const prefix = `${hash('sha256', identity, 'base64url').slice(0, identityChars)}:`;
+    if (this.#prefixes.size >= knownMax) this.#prefixes.clear();
+    this.#prefixes.set(identity, prefix);
+    return prefix;
+  }
+
+  #newVariants(options: EmbedOptions): { text: string; ids: string } {
+    const { prompt, truncation, dimension, normalize } = options;
+    const facts = [keyVersion, truncation, dimension, normalize ?? 'model', this.#precision];
+    // A prompt goes before texts only.
+    const variants = { text: shortHash(['text', prompt, ...facts]), ids: shortHash(['ids', ...facts]) };
+    if (this.#variants.size >= knownMax) this.#variants.clear();
+    this.#variants.set(options, variants);
+    return variants;
+  }
+}
+
+function shortHash(facts: readonly unknown[]): string {
+  return hash('sha256', JSON.stringify(facts), 'base64url').slice(0, variantChars);
+}

@@ -1,0 +1,65 @@
+// The tier in this process: vectors by key, the least recently used go when their bytes exceed the bound.
+import { LRUCache } from 'lru-cache';
+
+/** A vector and what its answer says of the input's tokens. Shared by all who ask: read, never written. */
+export type CachedVector = { readonly row: Float32Array; readonly tokensGiven: number; readonly tokensKept: number };
+
+export type Lifetime = {
+  readonly ttlMs: number;
+  /** Whether use prolongs it; else it ends `ttlMs` after the vector was computed. */
+  readonly sliding: boolean;
+};
+
+/** Key, objects and the table's own entries, measured: what a vector costs beside its values. */
+const overheadBytes = 450;
+
+export class MemoryTier {
+  readonly #entries: LRUCache<string, CachedVector>;
+  readonly bytesMax: number;
+  #evictions = 0;
+
+  /** @param bytesMax above 0 */
+  constructor(bytesMax: number, { ttlMs, sliding }: Lifetime) {
+    this.bytesMax = bytesMax;
+    this.#entries = new LRUCache({
+      maxSize: bytesMax,
+      sizeCalculation: ({ row }) => row.byteLength + overheadBytes,
+      ttl: ttlMs,
+      updateAgeOnGet: sliding,
+      // How exact a lifetime is; looking at the clock once a second is enough.
+      ttlResolution: 1000,
+      dispose: (_, __, reason) => {
+        if (reason === 'evict') this.#evictions += 1;
+      },
+    });
+  }
+
+  get bytes(): number {
+    return this.#entries.calculatedSize;
+  }
+
+  get entries(): number {
+    return this.#entries.size;
+  }
+
+  get evictions(): number {
+    return this.#evictions;
+  }
+
+  get(key: string): CachedVector | undefined {
+    return this.#entries.get(key);
+  }
+
+  set(key: string, vector: CachedVector): void {
+    this.#entries.set(key, vector);
+  }
+
+  /** How many were there. */
+  deleteByPrefix(prefix: string): number {
+    let count = 0;
+    for (const key of this.#entries.keys()) {
+      if (key.startsWith(prefix) && this.#entries.delete(key)) count += 1;
+    }
+    return count;
+  }
+}
