@@ -44,6 +44,12 @@ export async function searchLimit(
   return best;
 }
 
+/** The same runs cut by who knows only `windowTexts` texts at a time, as a server with so many in flight. */
+export async function cutInHand({ pool, cut }: LimitPlan, profile: Profile, windowTexts: number): Promise<Cut> {
+  const texts = textsFrom(profile, 0, textCounts[profile]);
+  return cutRuns(texts, await pool.countTokens(texts), cut.runTokens, windowTexts);
+}
+
 /** Prints texts a second of every thread setting and run size: medians of rounds in turns. */
 export async function printLimitGrid(
   models: readonly BenchModel[],

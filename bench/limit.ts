@@ -98,22 +98,37 @@ export class LimitPool {
   }
 }
 
-/** Texts sorted by length and cut into runs of at most `runTokens` padded tokens; 0 gives each text its own run. */
-export function cutRuns(texts: readonly string[], tokens: readonly number[], runTokens: number): Cut {
-  const order = texts.map((_, i) => i).sort((a, b) => tokens[a]! - tokens[b]!);
+/**
+ * Texts sorted by length and cut into runs of at most `runTokens` padded tokens; 0 gives each text its own run.
+ * @param windowTexts how many texts are known at a time: only those are sorted together, and shared among all workers
+ */
+export function cutRuns(
+  texts: readonly string[], tokens: readonly number[], runTokens: number, windowTexts: number = texts.length,
+): Cut {
   const runs: string[][] = [];
-  let run: string[] = [];
+  for (let first = 0; first < texts.length; first += windowTexts) {
+    const window = texts.slice(first, first + windowTexts).map((_, i) => first + i);
+    const share = window.reduce((sum, i) => sum + tokens[i]!, 0) / cores;
+    const size = windowTexts < texts.length ? Math.min(runTokens, Math.ceil(share)) : runTokens;
+    runs.push(...cutWindow(window.sort((a, b) => tokens[a]! - tokens[b]!), tokens, size).map((run) => run.map((i) => texts[i]!)));
+  }
+  const tokensMean = tokens.reduce((sum, count) => sum + count, 0) / tokens.length;
+  return { runs, runTokens: runs.length === texts.length ? 0 : runTokens, tokensMean };
+}
+
+/** @param order of ascending lengths: a newcomer is the longest of its run, and padding makes all as long as it */
+function cutWindow(order: readonly number[], tokens: readonly number[], runTokens: number): number[][] {
+  const runs: number[][] = [];
+  let run: number[] = [];
   for (const i of order) {
-    // Ascending lengths: the newcomer is the longest, and padding makes all as long as it.
     if (run.length > 0 && tokens[i]! * (run.length + 1) > runTokens) {
       runs.push(run);
       run = [];
     }
-    run.push(texts[i]!);
+    run.push(i);
   }
-  if (run.length > 0) runs.push(run);
-  const tokensMean = tokens.reduce((sum, count) => sum + count, 0) / tokens.length;
-  return { runs, runTokens: runs.length === texts.length ? 0 : runTokens, tokensMean };
+  runs.push(run);
+  return runs;
 }
 
 /** Short and long runs in turns, so that stopping anywhere in the list has done an average share of each. */

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { textAt, type Profile } from './corpus.ts';
 import { residentBytes } from './cpu.ts';
-import { threadsName } from './limit.ts';
-import { searchLimit, startLimitPools, type LimitPlan } from './limit-search.ts';
+import { threadsName, type Cut } from './limit.ts';
+import { cutInHand, searchLimit, startLimitPools, type LimitPlan } from './limit-search.ts';
 import { loadShapes, type LoadClient, type LoadMeasure, type LoadShape, type LoadTarget } from './load.ts';
 import { packageFolder, type BenchModel } from './models.ts';
 import type { BenchOptions } from './options.ts';
@@ -20,6 +20,8 @@ const requestStockFactor = 1.3;
 
 type Round = {
   readonly limit: WatchedRate;
+  /** What bare workers reach with as many texts in hand as each load has in flight. In the order of `loadShapes`. */
+  readonly inHand: readonly WatchedRate[];
   /** In the order of `loadShapes`. */
   readonly loads: readonly LoadMeasure[];
 };
@@ -49,11 +51,15 @@ export async function benchModel(
       const plan = await search(model.batchable ? options.runTokens : [0]);
       const batched = model.batchable ? undefined : await search(options.runTokens);
       const batchedTextsPerSecond = batched && (await limitRate(batched, options.seconds, tools)).textsPerSecond;
+      const inHand: Cut[] = [];
+      for (const { connections, textsPerRequest } of loadShapes) {
+        inHand.push(await cutInHand(plan, profile, connections * textsPerRequest));
+      }
       const rounds: Round[] = [];
       for (let i = 0; i < options.rounds; i++) {
         tools.progress(`${model.name} ${profile}: round ${i + 1} of ${options.rounds}`);
         const order = i % 2 === 0 ? 'limit first' : 'limit last';
-        rounds.push(await measureRound({ plan, target, profile, seconds: options.seconds, order }, tools));
+        rounds.push(await measureRound({ plan, inHand, target, profile, seconds: options.seconds, order }, tools));
       }
       const about = { model: model.name, profile, batchedTextsPerSecond };
       onRows(loadShapes.map((load, l) => ({ ...about, load, ...makeRow(plan, rounds, l) })));
@@ -96,6 +102,7 @@ async function startServer(
 
 type RoundPlan = {
   readonly plan: LimitPlan;
+  readonly inHand: readonly Cut[];
   readonly target: LoadTarget;
   readonly profile: Profile;
   readonly seconds: number;
@@ -115,12 +122,15 @@ async function measureRound(round: RoundPlan, tools: BenchTools): Promise<Round>
     }
     return loads;
   };
-  if (round.order === 'limit first') {
+  const measureLimits = async () => {
     const limit = await limitRate(plan, seconds, tools);
-    return { limit, loads: await measureLoads(loadShapes) };
-  }
+    const inHand: WatchedRate[] = [];
+    for (const cut of round.inHand) inHand.push(await limitRate({ pool: plan.pool, cut }, seconds, tools));
+    return { limit, inHand };
+  };
+  if (round.order === 'limit first') return { ...(await measureLimits()), loads: await measureLoads(loadShapes) };
   const loads = (await measureLoads([...loadShapes].reverse())).reverse();
-  return { limit: await limitRate(plan, seconds, tools), loads };
+  return { ...(await measureLimits()), loads };
 }
 
 function limitRate(plan: LimitPlan, seconds: number, tools: BenchTools): Promise<WatchedRate> {
@@ -146,6 +156,7 @@ function makeRow(plan: LimitPlan, rounds: readonly Round[], l: number): Measured
     serverTextsPerSecond: median(measures.map((measure) => measure.textsPerSecond)),
     ratio: median(ratios),
     ratios,
+    inHandRatio: median(rounds.map((round) => round.loads[l]!.textsPerSecond / round.inHand[l]!.textsPerSecond)),
     cpuRatio: median(cpuRatios),
     latencyP50Ms: latency.percentile(50) / 1000,
     latencyP99Ms: latency.percentile(99) / 1000,

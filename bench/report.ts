@@ -21,6 +21,8 @@ export type Row = {
   /** Median of the rounds' own ratios server / limit, each of two measurements seconds apart. */
   readonly ratio: number;
   readonly ratios: readonly number[];
+  /** As `ratio`, to bare workers that know no more texts at a time than the load has in flight. */
+  readonly inHandRatio: number;
   /** As `ratio`, of texts a second of CPU time: others on the machine hardly matter. Not finite without /proc. */
   readonly cpuRatio: number;
   readonly latencyP50Ms: number;
@@ -131,6 +133,7 @@ const columns: readonly (readonly [string, number, (row: Row) => string])[] = [
   ['by', -15, (row) => `${row.limitThreads}, ${runName(row.limitRunTokens)}`],
   ['server/s', 8, (row) => row.serverTextsPerSecond.toFixed(1)],
   ['ratio', 5, (row) => row.ratio.toFixed(3)],
+  ['in hand', 7, (row) => row.inHandRatio.toFixed(3)],
   ['by CPU', 6, (row) => (Number.isFinite(row.cpuRatio) ? row.cpuRatio.toFixed(3) : '?')],
   ['p50 ms', 7, (row) => row.latencyP50Ms.toFixed(1)],
   ['p99 ms', 7, (row) => row.latencyP99Ms.toFixed(1)],
