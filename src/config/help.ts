@@ -1,5 +1,6 @@
 // The options for people: the help text and the README's table, made from the schema.
-import { groups, options } from './schema.ts';
+import { groups } from './option.ts';
+import { options } from './schema.ts';
 import type { OptionSchema } from './schema.ts';
 import { allowedText, placeholder, textOf } from './values.ts';
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { optionTableMarkdown, optionsHelp, wrap } from '../../src/config/help.ts';
-import { groups, options } from '../../src/config/schema.ts';
+import { groups } from '../../src/config/option.ts';
+import { options } from '../../src/config/schema.ts';
 
 test('help names every option, variable and group, in 100 columns', () => {
   const help = optionsHelp();

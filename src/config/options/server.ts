@@ -1,0 +1,18 @@
+// Where it listens and how it ends.
+import Type from 'typebox';
+import { row, timerMsMax } from '../option.ts';
+
+export const serverOptions = {
+  host: Type.String({ minLength: 1, maxLength: 255, default: '127.0.0.1', ...row({
+    group: 'Server', flag: 'host', env: ['HOST', 'EMB_PROVIDER_HOST'],
+    help: 'Address to listen on; 0.0.0.0 listens on all.' }) }),
+  port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8000, ...row({
+    group: 'Server', flag: 'port', env: ['PORT', 'EMB_PROVIDER_PORT'],
+    help: 'Port to listen on; 0 takes a free one.' }) }),
+  drainDelayMs: Type.Integer({ minimum: 0, maximum: timerMsMax, default: 0, ...row({
+    group: 'Server', flag: 'drain-delay', env: ['DRAIN_DELAY'], unit: 'seconds',
+    help: 'After SIGTERM, how long to answer on as before while /readyz says no, so that load balancers notice.' }) }),
+  shutdownTimeoutMs: Type.Integer({ minimum: 0, maximum: timerMsMax, default: 30_000, ...row({
+    group: 'Server', flag: 'shutdown-timeout', env: ['SHUTDOWN_TIMEOUT'], unit: 'seconds',
+    help: 'How long running requests may take to finish after that.' }) }),
+};
