@@ -5,9 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { embeddedModelDirectory, tinyBertDirectory } from '../support/fixtures.ts';
+import { steadyLoad } from '../support/steady-load.ts';
+import { scene } from '../support/tensor-models.ts';
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
 
 const name = 'org/tiny';
+/** A longer look: RELOADS=200. */
+const reloads = Number(process.env['RELOADS'] ?? 20);
+const requestsPerSecond = 200;
 
 function copyOf(t: TestContext, folder: string): string {
   const directory = mkdtempSync(join(tmpdir(), 'ortserve-model-'));
@@ -61,6 +66,54 @@ test('a reload of a broken folder leaves the old answers as they were', async (t
   }
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
 });
+
+type Subject = {
+  readonly title: string;
+  readonly model: string;
+  readonly request: { readonly path: string; readonly body: object };
+  /** What must be the same in every answer. */
+  readonly kept: (text: string) => string;
+};
+
+const subjects: readonly Subject[] = [
+  {
+    title: 'an embedding model',
+    model: name,
+    request: { path: '/embed', body: { model_name: name, text: 'a b c', encoding_format: 'base64' } },
+    kept: (text) => JSON.parse(text).embedding as string,
+  },
+  {
+    title: 'a tensor model',
+    model: '1.0',
+    request: { path: '/models/1.0/inference', body: { image: scene(16, 16), compression_level: 0.5, return_reconstruction: true } },
+    kept: (text) => text.slice(0, text.indexOf('"inference_time_ms"')),
+  },
+];
+
+for (const { title, model, request, kept } of subjects) {
+  test(`${title} under ${requestsPerSecond} requests a second is loaded anew ${reloads} times, unloaded and loaded: every answer is right`, async (t) => {
+    const server = await startServerProcess(t, { MODEL_PATH: tinyBertDirectory, MODEL_NAME: name });
+    const body = JSON.stringify(request.body);
+    const send = () => fetch(server.url + request.path, { method: 'POST', body });
+    const expected = kept(await (await send()).text());
+    const load = steadyLoad(requestsPerSecond, send);
+    const startedMs = performance.now();
+    for (let i = 0; i < reloads; i++) assert.equal((await post(server, `/models/${model}/reload`)).status, 200);
+    const reloadMs = (performance.now() - startedMs) / reloads;
+    for (let i = 0; i < reloads / 10; i++) {
+      assert.equal((await post(server, `/models/${model}/unload`)).status, 200);
+      assert.equal((await post(server, `/models/${model}/load`)).status, 200);
+    }
+    const answers = await load.stop();
+    const good = answers.filter(({ status }) => status === 200);
+    for (const { text } of good) assert.equal(kept(text), expected);
+    for (const { status, retryAfter } of answers) assert.ok(status === 200 || (status === 503 && Number(retryAfter) > 0), String(status));
+    const slowest = Math.max(...answers.map(({ ms }) => ms));
+    t.diagnostic(`${answers.length} answers, ${good.length} of them 200; ${reloadMs.toFixed(0)} ms a reload, the slowest answer ${slowest.toFixed(0)} ms`);
+    assert.ok(good.length >= reloads);
+    assert.deepEqual(await server.stop(), { code: 0, signal: null });
+  });
+}
 
 test('where others reach the server, orders need a key with the scope admin', async (t) => {
   const server = await startServerProcess(t, { MODEL_PATH: tinyBertDirectory, MODEL_NAME: name, HOST: '0.0.0.0' });
