@@ -40,8 +40,20 @@ export function openapiDocument(operations: readonly AnyOperation[], info: ApiIn
     },
     tags: [...groups].map((name) => ({ name })),
     paths,
-    components: components.toJson(),
+    components: { ...components.toJson(), securitySchemes },
   };
+}
+
+/** A key is sent in one of these ways; access/ reads them. */
+const securitySchemes = {
+  bearer: { type: 'http', scheme: 'bearer', description: 'An API key, where the server has any.' },
+  header: { type: 'apiKey', in: 'header', name: 'x-api-key' },
+};
+
+/** What a key must allow, as role names; nothing for what is open to all. */
+function security(same: readonly AnyOperation[]): JsonObject[] {
+  const scopes = [...new Set(same.map(({ scope }) => scope))].filter((scope) => scope !== 'public');
+  return scopes.length === 0 ? [] : Object.keys(securitySchemes).map((scheme) => ({ [scheme]: scopes }));
 }
 
 type Entry = { readonly template: string; readonly method: string; readonly same: AnyOperation[] };
@@ -90,6 +102,7 @@ function operationObject(
   return {
     tags: [...new Set(same.map(({ group }) => group))],
     summary: [...new Set(same.map(({ summary }) => summary))].join(' / '),
+    security: security(same),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(bodies.length > 0 ? { requestBody: requestBody(bodies, bodies.length === same.length) } : {}),
     responses: { 200: okResponse(same, components), ...errorResponses(same, info, components) },

@@ -117,6 +117,12 @@ describe('bodies', () => {
   });
 });
 
+test('an operation names the scope that a key needs', () => {
+  const securityOf = (scope: AnyOperation['scope']) => (onlyOperation(describeAll({ scope })) as { security?: unknown }).security;
+  assert.deepEqual(securityOf('public'), []);
+  assert.deepEqual(securityOf('admin'), [{ bearer: ['admin'] }, { header: ['admin'] }]);
+});
+
 test('query parameters are the fields of their schema', () => {
   const querySchema = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, description: 'Rows.' })), of: Type.String() });
   const { parameters } = onlyOperation(describeAll({ path: '/rows/:id', method: 'GET', querySchema }));
