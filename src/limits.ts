@@ -18,6 +18,8 @@ export const retryAfterMsMin = 1000;
 export const retryAfterMsMax = 60_000;
 /** How often a key file is looked at for changes. */
 export const keyFilePollMs = 1000;
+/** Requests that wait for one model to load; beyond it they are told to come again. */
+export const loadWaitersMax = 1024;
 /** How long a failed load is answered from memory before it is tried again. */
 export const loadRetryMs = 5000;
 /** An fp32 file larger than this is not loaded only to be compared with a quantised one. */

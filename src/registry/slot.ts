@@ -6,7 +6,7 @@
 //
 // Invariants: at most one load at a time; what is leased is never closed.
 import { ServerError, toServerError } from '../errors.ts';
-import { loadRetryMs } from '../limits.ts';
+import { loadRetryMs, loadWaitersMax, retryAfterMsMin } from '../limits.ts';
 
 /** What a slot holds once loaded. */
 export type Loaded = {
@@ -32,6 +32,7 @@ export class Slot<Model extends Loaded> {
   #failure: { error: ServerError; atMs: number } | undefined;
   #usedMs = performance.now();
   #uses = 0;
+  #waiting = 0;
 
   /**
    * @param open loads the model; rejects with what the next requests are told
@@ -79,9 +80,21 @@ export class Slot<Model extends Loaded> {
     return this.#failure?.error;
   }
 
-  /** Loads if need be. After a failed load the same error is answered for a while, so that a broken model costs no CPU. */
+  /**
+   * Loads if need be. After a failed load the same error is answered for a while, so that a broken model costs no
+   * CPU. Throws MODEL_NOT_READY when too many wait already.
+   */
   async lease(): Promise<Lease<Model>> {
-    const held = this.#held ?? (await this.#load());
+    let held = this.#held;
+    if (held === undefined) {
+      this.#refuseWaiter();
+      this.#waiting += 1;
+      try {
+        held = await this.#load();
+      } finally {
+        this.#waiting -= 1;
+      }
+    }
     // While this call waited for the load, the model may have been retired again.
     if (held.retired) return this.lease();
     held.leases += 1;
@@ -141,6 +154,12 @@ export class Slot<Model extends Loaded> {
     if (this.#held !== old) return model.close();
     this.#held = newHeld(model);
     await this.#retire(old);
+  }
+
+  #refuseWaiter(): void {
+    if (this.#waiting < loadWaitersMax) return;
+    const detail = 'The model is being loaded, and too many requests wait for it.';
+    throw new ServerError('MODEL_NOT_READY', detail, { retryAfterMs: retryAfterMsMin });
   }
 
   async #load(again = false): Promise<Held<Model>> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
 import { test } from 'node:test';
 import { ServerError } from '../../src/errors.ts';
+import { loadWaitersMax } from '../../src/limits.ts';
 import { Slot } from '../../src/registry/slot.ts';
 
 /** Opens models one by one, each when the test says so. */
@@ -41,6 +42,17 @@ test('leases that come while it loads share one load', async () => {
   assert.equal(new Set((await Promise.all(leases)).map(({ model }) => model)).size, 1);
   assert.equal(slot.leases, 3);
   assert.equal(slot.state, 'ready');
+});
+
+test('only so many wait for a load; the next are told when to come again', async () => {
+  const { open, pending } = opener();
+  const slot = new Slot(open);
+  const waiting = Array.from({ length: loadWaitersMax }, () => slot.lease());
+  await assert.rejects(slot.lease(), (error: ServerError) => error.code === 'MODEL_NOT_READY' && error.retryAfterMs! > 0);
+  pending[0]!.succeed();
+  for (const lease of await Promise.all(waiting)) lease.release();
+  (await slot.lease()).release();
+  assert.equal(slot.leases, 0);
 });
 
 test('unload waits for the last lease', async () => {

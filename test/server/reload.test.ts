@@ -107,7 +107,8 @@ for (const { title, model, request, kept } of subjects) {
     const answers = await load.stop();
     const good = answers.filter(({ status }) => status === 200);
     for (const { text } of good) assert.equal(kept(text), expected);
-    for (const { status, retryAfter } of answers) assert.ok(status === 200 || (status === 503 && Number(retryAfter) > 0), String(status));
+    // A machine that is too slow for the rate may say that, too.
+    for (const { status, retryAfter } of answers) assert.ok(status === 200 || ([429, 503].includes(status) && Number(retryAfter) > 0), String(status));
     const slowest = Math.max(...answers.map(({ ms }) => ms));
     t.diagnostic(`${answers.length} answers, ${good.length} of them 200; ${reloadMs.toFixed(0)} ms a reload, the slowest answer ${slowest.toFixed(0)} ms`);
     assert.ok(good.length >= reloads);
