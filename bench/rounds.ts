@@ -1,5 +1,5 @@
-// Memory over rounds of loading and unloading: a leak shows as a trend. `npm run build && node dist/bench/rounds.js
-// [rounds] [model folder]`; prints the server's resident memory after every tenth part.
+// Memory over rounds of loading and unloading: a leak shows as a trend. Prints the server's resident memory ten times.
+// node dist/bench/rounds.js [rounds] [model folder]
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ const folder = process.argv[3];
 const directory = mkdtempSync(join(tmpdir(), 'ortserve-bench-'));
 const server = spawn(process.execPath, [join(import.meta.dirname, '../src/main.js')], {
   cwd: directory,
-  env: { PATH: process.env['PATH'], PORT: '0', DATA_DIR: directory, LOG_LEVEL: 'info', MODEL_NAME: 'org/model', ...(folder && { MODEL_PATH: folder }) },
+  env: { PATH: process.env['PATH'], PORT: '0', DATA_DIR: directory, LOG_LEVEL: 'info', MODEL_NAME: 'org/model', ENABLE_EMBEDDING_CACHE: 'false', ...(folder && { MODEL_PATH: folder }) },
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 

@@ -12,7 +12,7 @@ const turns = 12;
 test('of three models with room for two, the one that nobody uses leaves', async (t) => {
   const hub = await HubServer.start(t, Object.fromEntries([busy, second, third].map((name) => [name, { files: tinyFiles }])));
   const server = await startServerProcess(t, {
-    MODELS: busy, ALLOWED_MODELS: [busy, second, third].join(','), MAX_CACHED_MODELS: '2', HF_ENDPOINT: hub.url, HF_HOME: newFolder(t),
+    MODELS: busy, ALLOWED_MODELS: [busy, second, third].join(','), MAX_CACHED_MODELS: '2', ENABLE_EMBEDDING_CACHE: 'false', HF_ENDPOINT: hub.url, HF_HOME: newFolder(t),
   });
   const vectorOf = async (model: string): Promise<string> => {
     const { status, body } = await send(server, 'POST /embed', { model_name: model, text: 'a b c', encoding_format: 'base64' });
@@ -50,7 +50,7 @@ test('of three models with room for two, the one that nobody uses leaves', async
 test('a pinned model stays though others were used later', async (t) => {
   const hub = await HubServer.start(t, Object.fromEntries([busy, second, third].map((name) => [name, { files: tinyFiles }])));
   const server = await startServerProcess(t, {
-    MODELS: [busy, second, third].join(','), PINNED_MODELS: busy, MAX_CACHED_MODELS: '1', HF_ENDPOINT: hub.url, HF_HOME: newFolder(t),
+    MODELS: [busy, second, third].join(','), PINNED_MODELS: busy, MAX_CACHED_MODELS: '1', ENABLE_EMBEDDING_CACHE: 'false', HF_ENDPOINT: hub.url, HF_HOME: newFolder(t),
   });
   for (const model of [second, third, second, third]) {
     assert.equal((await send(server, 'POST /embed', { model_name: model, text: 'a' })).status, 200);

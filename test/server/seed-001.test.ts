@@ -159,7 +159,7 @@ test('models of the start are checked and warmed up; MAX_CACHED_MODELS, MODEL_CA
   const names = ['org/first', 'org/second', 'org/third'];
   const hub = await HubServer.start(t, Object.fromEntries(names.map((name) => [name, { files: tinyFiles }])));
   const server = await startServerProcess(t, {
-    MODELS: names.join(','), MAX_CACHED_MODELS: '2', MODEL_CACHE_TTL: '1', CLEANUP_INTERVAL: '0.1', HF_ENDPOINT: hub.url, HF_HOME: newFolder(t),
+    MODELS: names.join(','), MAX_CACHED_MODELS: '2', ENABLE_EMBEDDING_CACHE: 'false', MODEL_CACHE_TTL: '1', CLEANUP_INTERVAL: '0.1', HF_ENDPOINT: hub.url, HF_HOME: newFolder(t),
   });
   const loaded = async () => {
     const { body } = await send(server, 'GET /models');
