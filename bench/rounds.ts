@@ -27,7 +27,7 @@ try {
     await post('/embed/batch', { model_name: 'org/model', texts: ['a short text', 'and one that is a little longer than that'] });
     await post('/models/1.0/inference', { image: [[[0.5, 0.5, 0.5]]], compression_level: 0.5 });
     await Promise.all([post('/models/org/model/unload'), post('/models/1.0/unload')]);
-    if (round % Math.ceil(rounds / 10) === 0) console.log(`round ${round}: ${megabytes()} MB`);
+    if (round % Math.ceil(rounds / 10) === 0) console.log(`round ${round}: ${residentMegabytes()} MB resident, ${await heapMegabytes(port)} MB of JavaScript heap in use`);
   }
   console.log(`${((performance.now() - startedMs) / rounds).toFixed(0)} ms a round`);
 } finally {
@@ -46,7 +46,12 @@ function listening(): Promise<number> {
   });
 }
 
-function megabytes(): string {
+async function heapMegabytes(port: number): Promise<string> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  return (Number(/^ortserve_nodejs_heap_size_used_bytes (\S+)$/m.exec(text)![1]) / 1024 ** 2).toFixed(0);
+}
+
+function residentMegabytes(): string {
   const status = readFileSync(`/proc/${server.pid}/status`, 'utf8');
   return (Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024).toFixed(0);
 }

@@ -70,10 +70,23 @@ class Filler {
     if (size === undefined) return this.#element(value, depth);
     if (!Array.isArray(value)) this.#fail(depth, `must be a list of ${size} like its neighbours`);
     if (value.length !== size) this.#fail(depth, `has ${value.length} items and its neighbours have ${size}`);
+    if (depth === this.#shape.length - 1 && this.#data instanceof Float32Array && this.#floats(value, this.#data)) return;
     for (let i = 0; i < size; i++) {
       this.#path[depth] = i;
       this.fill(value[i], depth + 1);
     }
+  }
+
+  /** A row of float32, which images and sound are made of; false when one is none, which the slow way then names. */
+  #floats(row: readonly unknown[], data: Float32Array): boolean {
+    for (let i = 0; i < row.length; i++) {
+      const value = row[i];
+      if (typeof value !== 'number') return false;
+      data[this.#next + i] = value;
+      if (!Number.isFinite(data[this.#next + i])) return false;
+    }
+    this.#next += row.length;
+    return true;
   }
 
   #element(value: unknown, depth: number): void {
