@@ -8,10 +8,15 @@ import { createInterface } from 'node:readline';
 
 const rounds = Number(process.argv[2] ?? 200);
 const folder = process.argv[3];
+// glibc's arenas are what fragments; with fewer of them less freed memory is kept.
+const { PATH, MALLOC_ARENA_MAX } = process.env;
 const directory = mkdtempSync(join(tmpdir(), 'ortserve-bench-'));
 const server = spawn(process.execPath, [join(import.meta.dirname, '../src/main.js')], {
   cwd: directory,
-  env: { PATH: process.env['PATH'], PORT: '0', DATA_DIR: directory, LOG_LEVEL: 'info', MODEL_NAME: 'org/model', ENABLE_EMBEDDING_CACHE: 'false', ...(folder && { MODEL_PATH: folder }) },
+  env: {
+    PATH, ...(MALLOC_ARENA_MAX && { MALLOC_ARENA_MAX }), PORT: '0', DATA_DIR: directory, MODEL_NAME: 'org/model',
+    ENABLE_EMBEDDING_CACHE: 'false', ...(folder && { MODEL_PATH: folder }),
+  },
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 
