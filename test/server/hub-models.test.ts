@@ -1,6 +1,8 @@
 // Models by repository name: pulled at the start, or by the first request that names an allowed one.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Compile } from 'typebox/compile';
+import { HealthResponse } from '../../src/surface/system/schema.ts';
 import { newFolder, repoId, tinyFiles } from '../hub/support.ts';
 import { HubServer } from '../support/hub-server.ts';
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
@@ -63,7 +65,9 @@ test('a model that cannot be had at the start leaves the others serving, and is 
   const server = await startServerProcess(t, { MODELS: `${second},${repoId}`, HF_ENDPOINT: hub.url, HF_HOME: newFolder(t) });
   const health = async () => (await (await fetch(`${server.url}/health`)).json()) as Record<string, any>;
   assert.equal((await embed(server, repoId)).status, 200);
-  const { status, failed, models } = await health();
+  const told = await health();
+  assert.deepEqual(Compile(HealthResponse).Errors(told), []);
+  const { status, failed, models } = told;
   assert.deepEqual([status, failed], ['degraded', [second]]);
   assert.match(models[0].error, /could not be loaded/);
   assert.ok(server.lines.some(({ level, model, msg }) => level === 'error' && model === second && /could not be loaded/.test(String(msg))));

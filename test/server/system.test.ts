@@ -1,6 +1,8 @@
 // The shared paths on the real server: probes, totals, metrics, documentation.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Compile } from 'typebox/compile';
+import { HealthResponse, ReadyResponse } from '../../src/surface/system/schema.ts';
 import { tinyBertDirectory } from '../support/fixtures.ts';
 import { startServerProcess } from '../support/server-process.ts';
 
@@ -22,6 +24,8 @@ test('the shared paths answer', async (t) => {
     assert.equal(health.status, 'healthy');
     assert.ok(Math.abs(health.timestamp - Date.now() / 1000) < 5);
     assert.equal(health.models[0].state, 'ready');
+    assert.deepEqual(Compile(HealthResponse).Errors(health), []);
+    assert.ok(Compile(ReadyResponse).Check(await (await get('/readyz')).json()));
     for (const path of ['/livez', '/readyz']) assert.equal((await get(path)).status, 200);
   });
 
