@@ -79,6 +79,23 @@ export const tensorBatchItemsMax = 100;
 /** Versions that one comparison runs, and how often each. */
 export const compareVersionsMax = 8;
 export const compareRunsMax = 50;
+/** Keys of one MGET, and of one step through the keys of Redis. */
+export const redisLookupKeysMax = 1024;
+export const redisScanKeys = 1000;
+/** Values read from one answer of Redis before others get their turn: half a millisecond's work. */
+export const redisDecodeSlice = 32;
+/** Vectors that wait to be written to Redis, in bytes as float32; above it new ones are dropped. */
+export const redisWriteQueueBytesMax = 8 * 1024 * 1024;
+/** Vectors of one pipeline, packed in one go: a millisecond's work. */
+export const redisWriteBatch = 32;
+/** How long one pipeline may take, and the end of the server waits for the last ones. */
+export const redisWriteMsMax = 1000;
+/** Of a vector's lifetime, the part after which a use prolongs it: more often would be a write for each read. */
+export const touchShare = 1 / 8;
+/** Failures of Redis in a row after which nobody asks it, how often it is tried then, and when a new connection is. */
+export const breakerFailuresMax = 3;
+export const breakerProbeMs = 250;
+export const breakerReconnectProbes = 12;
 
 assert(runTokensMin <= runTokensMax);
 assert(historyPruneRows > historyBatchRows, 'removing must outrun writing');

@@ -126,16 +126,22 @@ export class Metrics {
 
   /** The series of the embedding cache, read from it at scrape time. */
   watchEmbeddingCache(read: () => EmbeddingCacheTotals): void {
-    const total = (name: string, help: string, value: (totals: EmbeddingCacheTotals) => number) => {
-      const counter: Counter = new Counter({
+    type Value = (totals: EmbeddingCacheTotals) => number;
+    const total = (name: string, help: string, values: Value | Readonly<Record<string, Value>>, label = 'outcome') => {
+      const isOne = typeof values === 'function';
+      const counter = new Counter({
         name: `ortserve_embedding_cache_${name}`,
         help,
+        labelNames: isOne ? [] : [label],
         registers: [this.registry],
-        collect: () => {
-          counter.reset();
-          counter.inc(value(read()));
+        collect() {
+          const totals = read();
+          this.reset();
+          if (isOne) return this.inc(values(totals));
+          for (const [outcome, value] of Object.entries(values)) this.labels(outcome).inc(value(totals));
         },
       });
+      return counter;
     };
     const now = (name: string, help: string, value: (totals: EmbeddingCacheTotals) => number) => {
       const gauge = this.#gauge(`embedding_cache_${name}`, help, [], () => {
@@ -144,11 +150,29 @@ export class Metrics {
     };
     total('joins_total', 'Inputs that waited for an equal one which was being computed.', ({ joins }) => joins);
     total('computed_total', 'Inputs that the cache had computed.', ({ computed }) => computed);
-    total('memory_hits_total', 'Inputs found in this process.', ({ memory }) => memory.hits);
-    total('memory_misses_total', 'Inputs not found in this process.', ({ memory }) => memory.misses);
+    total('hits_total', 'Inputs found, by tier.', { memory: ({ memory }) => memory.hits, redis: ({ redis }) => redis?.hits ?? 0 }, 'tier');
+    total('misses_total', 'Inputs not found, by tier.', { memory: ({ memory }) => memory.misses, redis: ({ redis }) => redis?.misses ?? 0 }, 'tier');
     total('memory_evictions_total', 'Vectors that made room for others in this process.', ({ memory }) => memory.evictions);
     now('memory_entries', 'Vectors in this process.', ({ memory }) => memory.entries);
     now('memory_bytes', 'Bytes of the vectors in this process, with what holds them.', ({ memory }) => memory.bytes);
+    if (read().redis === undefined) return;
+    total('redis_errors_total', 'Lookups in Redis that became misses, by reason.', {
+      timeout: ({ redis }) => redis?.timeouts ?? 0,
+      unavailable: ({ redis }) => redis?.unavailable ?? 0,
+      failure: ({ redis }) => redis?.failures ?? 0,
+      invalid: ({ redis }) => redis?.invalid ?? 0,
+    }, 'reason');
+    total('redis_writes_total', 'Vectors for Redis, by what became of them.', {
+      written: ({ redis }) => redis?.writes ?? 0,
+      failed: ({ redis }) => redis?.writeFailures ?? 0,
+      dropped: ({ redis }) => redis?.writesDropped ?? 0,
+    });
+    total('redis_written_bytes_total', 'Bytes of the vectors for Redis, as float32 and as they were stored.', {
+      raw: ({ redis }) => redis?.rawBytes ?? 0,
+      stored: ({ redis }) => redis?.storedBytes ?? 0,
+    }, 'form');
+    now('redis_queued_writes', 'Vectors that wait to be written to Redis.', ({ redis }) => redis?.queuedWrites ?? 0);
+    now('redis_up', '1 when Redis is asked.', ({ redis }) => (redis?.isUp === true ? 1 : 0));
   }
 
   /** The totals that the FastEmbed-style service shows as JSON (seed 001, `/metrics`) and `/stats` repeats. */
@@ -196,6 +220,9 @@ export type EmbeddingCacheTotals = {
     readonly entries: number;
     readonly bytes: number;
   };
+  readonly redis: Readonly<Record<'hits' | 'misses' | 'timeouts' | 'unavailable' | 'failures' | 'invalid', number>>
+    & Readonly<Record<'writes' | 'writeFailures' | 'writesDropped' | 'queuedWrites' | 'rawBytes' | 'storedBytes', number>>
+    & { readonly isUp: boolean } | undefined;
 };
 
 /** What one batch cost; `queueMs` has the wait of each of its inputs. */

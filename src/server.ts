@@ -1,10 +1,10 @@
 // The composition root: builds every part in the order of the line and ends them in the reverse.
 import { join } from 'node:path';
-import type { Redis } from 'ioredis';
 import { authorizer, isLoopback } from './access/access.ts';
 import { KeyFile } from './access/key-file.ts';
 import { keyOfEverything, type ApiKey } from './access/keys.ts';
-import { newEmbeddingCache } from './caches.ts';
+import { openEmbeddingCache } from './caches.ts';
+import type { Redis } from './cache/redis-connection.ts';
 import type { Config } from './config.ts';
 import { EmbedEngine } from './engine/embed.ts';
 import { requestLog, type Log } from './log.ts';
@@ -56,7 +56,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const tensors = tensorModels(config, cache, metrics, log);
   const history = config.historyEnabled ? newHistory(config, metrics, log) : undefined;
   const { atStart, onDemand } = embeddingModels(config, metrics, log);
-  const embeddingCache = config.embeddingCacheEnabled ? newEmbeddingCache(config, metrics) : undefined;
+  const embeddingCache = await openEmbeddingCache(config, metrics, log);
   const engine = new EmbedEngine(registry, config.allowDimensions, embeddingCache);
   let accepting = true;
   let starting = true;
@@ -80,7 +80,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   operations.push(...docsOperations({ info, operations: () => operations, group: systemGroup, encodeError: detailError }));
 
   const access = openKeys(config, log);
-  const redis = config.redisUrl === undefined ? undefined : await connectRedis(config.redisUrl, log);
+  const redis = config.rateLimitEnabled ? await connectLimiterRedis(config, log) : undefined;
   const uws = await loadUws();
   const http = await serveHttp(uws, uws.App(), operations, {
     host: config.host,
@@ -126,7 +126,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       await new Promise((resolve) => setTimeout(resolve, config.drainDelayMs));
       await http.drain();
       await Promise.all([registry.close(), tensors.close()]);
-      await history?.close(historyCloseMsMax);
+      await Promise.all([history?.close(historyCloseMsMax), embeddingCache?.close()]);
       http.close();
       redis?.disconnect();
       access.close();
@@ -180,6 +180,13 @@ function observers(metrics: Metrics, requests: CallObserver): CallObserver {
 
 // Redis and the rate limiter are off by default, and loading them takes a tenth of a second: only then.
 
+/** A request waits for the limiter, so its commands fail fast; memory counts then. */
+async function connectLimiterRedis({ redisUrl }: Config, log: Log): Promise<Redis | undefined> {
+  if (redisUrl === undefined) return undefined;
+  const { connectRedis } = await import('./cache/redis-connection.ts');
+  return connectRedis(redisUrl, log, { commandTimeout: 100 });
+}
+
 async function newRateLimiter(config: Config, redis: Redis | undefined): Promise<RateLimiter> {
   const { RateLimiter } = await import('./transport/rate-limit.ts');
   return new RateLimiter({
@@ -187,18 +194,4 @@ async function newRateLimiter(config: Config, redis: Redis | undefined): Promise
     trustedProxies: config.trustProxy ? 1 : 0,
     redis,
   });
-}
-
-/** Fails fast and never queues commands: whoever uses it has another way. */
-async function connectRedis(url: string, log: Log): Promise<Redis> {
-  const { Redis } = await import('ioredis');
-  const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 100, connectTimeout: 1000 });
-  let lastMessage = '';
-  redis.on('error', (error: Error) => {
-    // It retries for ever; the log hears of a change only.
-    if (error.message !== lastMessage) log.warn({ err: error }, 'Redis is not available');
-    lastMessage = error.message;
-  });
-  redis.on('ready', () => (lastMessage = ''));
-  return redis;
 }

@@ -32,7 +32,7 @@ const homes: Readonly<Record<string, RegExp>> = {
   '@huggingface/tokenizers': /^native-workers\//,
   'prom-client': /^src\/metrics(\.ts$|\/)/,
   pino: /^src\/log\.ts$/,
-  ioredis: /^src\/(server|transport\/rate-limit)\.ts$/,
+  ioredis: /^src\/cache\//,
   'lru-cache': /^src\/cache\//,
   lmdb: /^src\/history\//,
   mongodb: /^src\/history\//,

@@ -4,9 +4,11 @@ import type { EmbedInput, EmbedOptions } from '../backend/protocol.ts';
 import type { Batcher } from '../batch/batcher.ts';
 import type { Embedded, InputWatcher, Waiter } from '../batch/job.ts';
 import { ServerError, toServerError } from '../errors.ts';
+import { touchShare } from '../limits.ts';
 import { Flight, Gathering } from './flight.ts';
 import { CacheKeys, type StoredPrecision } from './key.ts';
 import { MemoryTier, type CachedVector, type Lifetime } from './memory.ts';
+import type { RedisTier, RedisTierStats } from './redis.ts';
 
 /** What computes, and what it is called in keys. */
 export type CachedModel = { readonly identity: string; readonly batcher: Pick<Batcher, 'embed'> };
@@ -33,6 +35,8 @@ export type EmbeddingCacheStats = {
     readonly bytesMax: number;
     readonly evictions: number;
   };
+  /** Undefined where there is none. */
+  readonly redis: RedisTierStats | undefined;
   /** Inputs that waited for an equal one which was being computed. */
   readonly joins: number;
   /** Inputs that were computed. */
@@ -43,11 +47,16 @@ export type EmbeddingCacheOptions = Lifetime & {
   /** Of the tier in this process; 0 for none. */
   readonly memoryBytesMax: number;
   readonly precision: StoredPrecision;
+  /** Closed with the cache. */
+  readonly redis?: RedisTier | undefined;
 };
 
 export class EmbeddingCache {
   readonly #keys: CacheKeys;
   readonly #memory: MemoryTier | undefined;
+  readonly #redis: RedisTier | undefined;
+  /** How old a lifetime must be for a use to begin it anew. */
+  readonly #touchMs: number;
   /** What is looked up or computed now, by key. */
   readonly #flights = new Map<string, Flight>();
   #hits = 0;
@@ -58,6 +67,8 @@ export class EmbeddingCache {
   constructor(options: EmbeddingCacheOptions) {
     this.#keys = new CacheKeys(options.precision);
     this.#memory = options.memoryBytesMax > 0 ? new MemoryTier(options.memoryBytesMax, options) : undefined;
+    this.#redis = options.redis;
+    this.#touchMs = options.sliding ? options.ttlMs * touchShare : Infinity;
   }
 
   get stats(): EmbeddingCacheStats {
@@ -71,6 +82,7 @@ export class EmbeddingCache {
         bytesMax: memory?.bytesMax ?? 0,
         evictions: memory?.evictions ?? 0,
       },
+      redis: this.#redis?.stats,
       joins: this.#joins,
       computed: this.#computed,
     };
@@ -85,8 +97,10 @@ export class EmbeddingCache {
     const tokensGiven = new Int32Array(count);
     const tokensKept = new Int32Array(count);
     for (let i = 0; i < count; i++) {
-      const vector = memory.get(this.#keys.key(identity, options, inputs[i]!));
+      const key = this.#keys.key(identity, options, inputs[i]!);
+      const vector = memory.get(key);
       if (vector === undefined) return undefined;
+      this.#used(key, vector);
       rows[i] = vector.row;
       tokensGiven[i] = vector.tokensGiven;
       tokensKept[i] = vector.tokensKept;
@@ -109,6 +123,7 @@ export class EmbeddingCache {
       const known = this.#memory?.get(key);
       if (known !== undefined) {
         hits += 1;
+        this.#used(key, known);
         return gathering.put(index, known);
       }
       let flight = this.#flights.get(key);
@@ -123,8 +138,13 @@ export class EmbeddingCache {
     });
     this.#hits += hits;
     this.#misses += inputs.length - hits;
-    const lookupMs = performance.now() - startedMs;
-    const [computed] = await Promise.all([this.#compute(own, model, options, waiter), gathering.complete]);
+    const computing = this.#lookUp(own).then(({ missing, found }) => {
+      hits += found;
+      lookupMs = performance.now() - startedMs;
+      return this.#compute(missing, model, options, waiter);
+    });
+    let lookupMs = 0;
+    const [computed] = await Promise.all([computing, gathering.complete]);
     return {
       rows: gathering.rows,
       tokensGiven: gathering.tokensGiven,
@@ -136,10 +156,56 @@ export class EmbeddingCache {
     };
   }
 
-  /** Removes the vectors of a model, or of one input of it, whatever was asked of them; says how many there were. */
-  delete(identity: string, input?: EmbedInput): number {
-    const prefix = input === undefined ? this.#keys.modelPrefix(identity) : this.#keys.inputPrefix(identity, input);
-    return this.#memory?.deleteByPrefix(prefix) ?? 0;
+  /**
+   * Removes the vectors of a model, or of one input of it, whatever was asked of them; without a model all. Says how
+   * many there were, at most counted in both tiers. Rejects with what Redis says.
+   */
+  async delete(identity?: string, input?: EmbedInput): Promise<number> {
+    const prefix = identity === undefined ? ''
+      : input === undefined ? this.#keys.modelPrefix(identity) : this.#keys.inputPrefix(identity, input);
+    const here = this.#memory?.deleteByPrefix(prefix) ?? 0;
+    const there = (await this.#redis?.deleteByPrefix(prefix)) ?? 0;
+    return Math.max(here, there);
+  }
+
+  /** What Redis holds in all; undefined where there is none, or it does not say. */
+  async redisUsage(): Promise<{ memoryBytes: number; keys: number } | undefined> {
+    return this.#redis?.usage();
+  }
+
+  /** Writes what waits, for a bounded time. */
+  async close(): Promise<void> {
+    await this.#redis?.close();
+  }
+
+  /** Ends the flights whose vectors Redis has, or that nobody waits for any more; the others are missing. */
+  async #lookUp(flights: readonly Flight[]): Promise<{ missing: readonly Flight[]; found: number }> {
+    if (this.#redis === undefined || !this.#redis.isUp || flights.length === 0) return { missing: flights, found: 0 };
+    const vectors = await this.#redis.find(flights.map(({ key }) => key));
+    let found = 0;
+    const missing = flights.filter((flight, i) => {
+      const vector = vectors[i];
+      if (vector !== undefined) {
+        found += 1;
+        this.#memory?.set(flight.key, vector);
+        this.#used(flight.key, vector);
+        this.#end(flight);
+        flight.land(vector);
+      } else if (!flight.isWanted) {
+        this.#fail(flight, new ServerError('CANCELLED'));
+      }
+      return !flight.hasEnded;
+    });
+    return { missing, found };
+  }
+
+  /** A use prolongs a vector's life in Redis, too. */
+  #used(key: string, vector: CachedVector): void {
+    if (this.#redis === undefined) return;
+    const nowMs = Date.now();
+    if (nowMs - vector.livesFromMs < this.#touchMs) return;
+    vector.livesFromMs = nowMs;
+    this.#redis.touch(key, vector);
   }
 
   /** Ends each of these flights. Says what computing took; undefined when there was none. Never rejects. */
@@ -164,7 +230,7 @@ export class EmbeddingCache {
       },
       completed: (index, row, tokensGiven, tokensKept) => {
         // A view would keep the whole batch in memory.
-        this.#land(flights[index]!, { row: row.slice(), tokensGiven, tokensKept });
+        this.#land(flights[index]!, { row: row.slice(), tokensGiven, tokensKept, livesFromMs: Date.now() });
       },
       dropped: (index) => this.#fail(flights[index]!, new ServerError('CANCELLED')),
     };
@@ -172,13 +238,18 @@ export class EmbeddingCache {
 
   #land(flight: Flight, vector: CachedVector): void {
     this.#computed += 1;
-    this.#flights.delete(flight.key);
     this.#memory?.set(flight.key, vector);
+    this.#redis?.write(flight.key, vector);
+    this.#end(flight);
     flight.land(vector);
   }
 
   #fail(flight: Flight, error: ServerError): void {
-    this.#flights.delete(flight.key);
+    this.#end(flight);
     flight.fail(error);
+  }
+
+  #end(flight: Flight): void {
+    this.#flights.delete(flight.key);
   }
 }

@@ -2,7 +2,13 @@
 import { LRUCache } from 'lru-cache';
 
 /** A vector and what its answer says of the input's tokens. Shared by all who ask: read, never written. */
-export type CachedVector = { readonly row: Float32Array; readonly tokensGiven: number; readonly tokensKept: number };
+export type CachedVector = {
+  readonly row: Float32Array;
+  readonly tokensGiven: number;
+  readonly tokensKept: number;
+  /** Unix time at which its lifetime in Redis began, as far as is known here; changed when it begins anew. */
+  livesFromMs: number;
+};
 
 export type Lifetime = {
   readonly ttlMs: number;
@@ -13,17 +19,25 @@ export type Lifetime = {
 /** Key, objects and the table's own entries, measured: what a vector costs beside its values. */
 const overheadBytes = 450;
 
+/** What a vector takes of a bound on memory. */
+export function vectorBytes({ row }: CachedVector): number {
+  return row.byteLength + overheadBytes;
+}
+
 export class MemoryTier {
   readonly #entries: LRUCache<string, CachedVector>;
+  readonly #lifetime: Lifetime;
   readonly bytesMax: number;
   #evictions = 0;
 
   /** @param bytesMax above 0 */
-  constructor(bytesMax: number, { ttlMs, sliding }: Lifetime) {
+  constructor(bytesMax: number, lifetime: Lifetime) {
+    const { ttlMs, sliding } = lifetime;
     this.bytesMax = bytesMax;
+    this.#lifetime = lifetime;
     this.#entries = new LRUCache({
       maxSize: bytesMax,
-      sizeCalculation: ({ row }) => row.byteLength + overheadBytes,
+      sizeCalculation: vectorBytes,
       ttl: ttlMs,
       updateAgeOnGet: sliding,
       // How exact a lifetime is; looking at the clock once a second is enough.
@@ -51,7 +65,11 @@ export class MemoryTier {
   }
 
   set(key: string, vector: CachedVector): void {
-    this.#entries.set(key, vector);
+    const { sliding, ttlMs } = this.#lifetime;
+    if (sliding) return void this.#entries.set(key, vector);
+    // Elsewhere it may have been computed long ago.
+    const leftMs = vector.livesFromMs + ttlMs - Date.now();
+    if (leftMs > 0) this.#entries.set(key, vector, { ttl: leftMs });
   }
 
   /** How many were there. */

@@ -165,9 +165,9 @@ test('vectors of a model or of one text are deleted, whatever was asked of it', 
   await embed(['a', 'b']);
   await embed(['a'], nobodyLeaves, { ...plain, dimension: 1 });
   await embed(['a'], nobodyLeaves, plain, 'other');
-  assert.equal(cache.delete('held', 'a'), 2);
+  assert.equal(await cache.delete('held', 'a'), 2);
   assert.equal((await embed(['b'])).cache.hits, 1);
-  assert.equal(cache.delete('held'), 1);
+  assert.equal(await cache.delete('held'), 1);
   assert.equal((await embed(['a'], nobodyLeaves, plain, 'other')).cache.hits, 1);
 });
 

@@ -15,6 +15,9 @@ export const embeddingCacheOptions = {
   embeddingCacheSliding: yesNo(true, {
     group: 'Embedding cache', flag: 'embedding-cache-sliding', env: ['EMBEDDING_CACHE_SLIDING'],
     help: 'Use prolongs a vector\'s time; else it ends that long after it was computed.' }),
+  embeddingCacheWaitMsMax: Type.Integer({ minimum: 1, maximum: 60_000, default: 50, ...row({
+    group: 'Embedding cache', flag: 'embedding-cache-wait', env: ['EMBEDDING_CACHE_WAIT'], unit: 'seconds',
+    help: 'How long a request may wait for Redis; then the vector is computed.' }) }),
   embeddingCachePrecision: Type.Enum(['lossless', 'fp16', 'int8'], { default: 'lossless', ...row({
     group: 'Embedding cache', flag: 'embedding-cache-precision', env: ['EMBEDDING_CACHE_PRECISION'],
     help: 'How vectors are stored in Redis. lossless gives the same bits; fp16 an error of at most 1/2048 of a value; ' +

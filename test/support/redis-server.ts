@@ -1,0 +1,78 @@
+// A Redis of the test's own: a process on a free port, without files. Ends with the test, frozen or not.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { skipUnlessRuns } from './programs.ts';
+
+export const skipUnlessRedis = () => skipUnlessRuns('redis-server', 'redis-server', '--version');
+
+export class RedisServer {
+  readonly port: number;
+  /** For the test's own commands. */
+  readonly client: Redis;
+  #process: ChildProcess;
+
+  private constructor(port: number) {
+    this.port = port;
+    this.#process = spawnRedis(port);
+    this.client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => 20, maxRetriesPerRequest: null });
+    // Not listening yet, or killed by the test.
+    this.client.on('error', () => undefined);
+  }
+
+  static async start(t: Pick<TestContext, 'after'>): Promise<RedisServer> {
+    const server = new RedisServer(await freePort());
+    t.after(() => {
+      server.client.disconnect();
+      server.#process.kill('SIGKILL');
+    });
+    await server.client.ping();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  freeze(): void {
+    this.#process.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#process.kill('SIGCONT');
+  }
+
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL');
+    await once(this.#process, 'exit');
+  }
+
+  /** After `kill`: empty, on the same port. */
+  async startAgain(): Promise<void> {
+    this.#process = spawnRedis(this.port);
+    await this.client.ping();
+  }
+
+  /** Its keys, once there are `count` of them. */
+  async keys(count: number): Promise<string[]> {
+    while ((await this.client.dbsize()) < count) await sleep(5);
+    return (await this.client.keys('*')).sort();
+  }
+}
+
+function spawnRedis(port: number): ChildProcess {
+  const options = ['--port', String(port), '--save', '', '--appendonly', 'no', '--bind', '127.0.0.1'];
+  return spawn('redis-server', options, { stdio: 'ignore' });
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
