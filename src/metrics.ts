@@ -84,7 +84,7 @@ export class Metrics {
     const batchInputs = this.#batchInputs.labels(model);
     const batchTokens = this.#batchTokens.labels(model);
     // A series that exists from the start reads 0, not "no data".
-    for (const counter of [this.#dropped, this.#truncated, this.#workerCrashes]) counter.labels(model).inc(0);
+    for (const counter of [this.#inputs, this.#dropped, this.#truncated, this.#workerCrashes]) counter.labels(model).inc(0);
     return {
       batchEnded: (batch) => {
         for (const waitMs of batch.queueMs) queue.observe(waitMs / 1000);

@@ -180,8 +180,9 @@ export class EmbeddingCache {
 
   /** Ends the flights whose vectors Redis has, or that nobody waits for any more; the others are missing. */
   async #lookUp(flights: readonly Flight[]): Promise<{ missing: readonly Flight[]; found: number }> {
-    if (this.#redis === undefined || !this.#redis.isUp || flights.length === 0) return { missing: flights, found: 0 };
-    const vectors = await this.#redis.find(flights.map(({ key }) => key));
+    const asked = flights.length === 0 ? undefined : this.#redis?.find(flights.map(({ key }) => key));
+    if (asked === undefined) return { missing: flights, found: 0 };
+    const vectors = await asked;
     let found = 0;
     const missing = flights.filter((flight, i) => {
       const vector = vectors[i];

@@ -85,8 +85,15 @@ export class RedisTier {
     };
   }
 
-  /** What it has of these keys, in their order. Never rejects; at most `waitMsMax`, and the time to read the answer. */
-  find(keys: readonly string[]): Promise<readonly (CachedVector | undefined)[]> {
+  /**
+   * What it has of these keys, in their order. Undefined when it is not asked. Never rejects; takes at most
+   * `waitMsMax` and the time to read the answer.
+   */
+  find(keys: readonly string[]): Promise<readonly (CachedVector | undefined)[]> | undefined {
+    if (!this.isUp) {
+      this.#unavailable += keys.length;
+      return undefined;
+    }
     return Promise.all(keys.map((key) => this.#findOne(key)));
   }
 
@@ -148,11 +155,6 @@ export class RedisTier {
   }
 
   async #lookUp(sought: readonly Sought[]): Promise<void> {
-    if (!this.isUp) {
-      this.#unavailable += sought.length;
-      for (const { resolve } of sought) resolve(undefined);
-      return;
-    }
     let values: readonly (Buffer | null)[];
     try {
       const keys = sought.map(({ key }) => keyPrefix + key);

@@ -36,7 +36,7 @@ test('what one writes another finds, with a lifetime', { skip }, async (t) => {
   const server = await RedisServer.start(t);
   const [one, other] = [await openTier(t, server), await openTier(t, server)];
   await write(one, ['a', 'b']);
-  const [b, none, a] = await other.find(['b', 'none', 'a']);
+  const [b, none, a] = (await other.find(['b', 'none', 'a']))!;
   assert.deepEqual([a!.row, b!.row, none], [vectorOf(1).row, vectorOf(2).row, undefined]);
   assert.deepEqual([a!.tokensGiven, a!.tokensKept], [9, 8]);
   const { hits, misses, invalid } = other.stats;
@@ -81,7 +81,7 @@ test('garbage, wrong lengths, swapped values and other types are misses, and wri
   assert.deepEqual(await tier.find(names), Array(5).fill(undefined));
   assert.equal(tier.stats.invalid, 4, 'a list reads as nothing');
   await write(tier, names);
-  assert.ok((await tier.find(names)).every((vector) => vector !== undefined));
+  assert.ok((await tier.find(names))!.every((vector) => vector !== undefined));
 });
 
 test('a Redis that hangs is waited for no longer than the bound, then not at all; later it is asked again', { skip }, async (t) => {
@@ -90,19 +90,18 @@ test('a Redis that hangs is waited for no longer than the bound, then not at all
   await write(tier, ['a']);
   server.freeze();
   t.after(() => server.thaw());
-  const slowest = async () => {
+  for (let i = 0; i < 3; i++) {
     const startMs = performance.now();
     assert.deepEqual(await tier.find(['a']), [undefined]);
-    return performance.now() - startMs;
-  };
-  for (let i = 0; i < 3; i++) assert.ok((await slowest()) < waitMsMax + 100);
+    assert.ok(performance.now() - startMs < waitMsMax + 100);
+  }
   assert.equal(tier.isUp, false);
-  assert.ok((await slowest()) < waitMsMax / 2);
+  assert.equal(tier.find(['a']), undefined);
   tier.write('b', vectorOf(2));
   assert.equal(tier.stats.writesDropped, 1);
   server.thaw();
   await until(() => tier.isUp);
-  assert.deepEqual((await tier.find(['a']))[0]!.row, vectorOf(1).row);
+  assert.deepEqual((await tier.find(['a']))![0]!.row, vectorOf(1).row);
 });
 
 test('a Redis that is killed is a miss at once, and used again when it is back', { skip }, async (t) => {
@@ -110,12 +109,12 @@ test('a Redis that is killed is a miss at once, and used again when it is back',
   const tier = await openTier(t, server);
   await server.kill();
   await until(() => !tier.isUp);
-  assert.deepEqual(await tier.find(['a']), [undefined]);
-  assert.ok(tier.stats.unavailable > 0);
+  assert.equal(tier.find(['a']), undefined);
+  assert.equal(tier.stats.unavailable, 1);
   await server.startAgain();
   await until(() => tier.isUp);
   await write(tier, ['a']);
-  assert.ok((await tier.find(['a']))[0]);
+  assert.ok((await tier.find(['a']))![0]);
 });
 
 test('a full Redis refuses writes and still answers', { skip }, async (t) => {
@@ -126,7 +125,7 @@ test('a full Redis refuses writes and still answers', { skip }, async (t) => {
   tier.write('b', vectorOf(2));
   await until(() => tier.stats.writeFailures === 1);
   assert.equal(tier.isUp, true);
-  assert.deepEqual((await tier.find(['a', 'b'])).map((vector) => vector !== undefined), [true, false]);
+  assert.deepEqual((await tier.find(['a', 'b']))!.map((vector) => vector !== undefined), [true, false]);
   await server.client.config('SET', 'maxmemory', '0');
   await write(tier, ['b']);
 });
