@@ -17,6 +17,7 @@ import { Registry } from './registry/registry.ts';
 import { DetailError, detailError } from './surface/detail-errors.ts';
 import { docsOperations } from './surface/docs/operations.ts';
 import { chooseByField } from './surface/embed-choice.ts';
+import { embeddingCacheOperations } from './surface/embedding-cache/operations.ts';
 import { embedBatch, embedOne, fastembedGroup } from './surface/fastembed/operations.ts';
 import { OpenaiError, openaiError } from './surface/openai/errors.ts';
 import { embeddingModelList } from './surface/fastembed/models.ts';
@@ -63,6 +64,9 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
 
   const operations: AnyOperation[] = [
     ...openaiOperations(engine, registry, { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax }),
+    ...(embeddingCache === undefined ? [] : embeddingCacheOperations(embeddingCache, registry, {
+      group: systemGroup, limits: { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax },
+    })),
     ...embedOperations(engine, atStart[0]!.name, config),
     ...tensorOperations({
       models: tensors,

@@ -157,14 +157,13 @@ export class EmbeddingCache {
   }
 
   /**
-   * Removes the vectors of a model, or of one input of it, whatever was asked of them; without a model all. Says how
-   * many there were, at most counted in both tiers. Rejects with what Redis says.
+   * Removes the vectors of a model, of an input, or of one input of one model, whatever was asked of them; without
+   * either, all. Says how many there were here or in Redis, whichever had more. Rejects with what Redis says.
    */
-  async delete(identity?: string, input?: EmbedInput): Promise<number> {
-    const prefix = identity === undefined ? ''
-      : input === undefined ? this.#keys.modelPrefix(identity) : this.#keys.inputPrefix(identity, input);
-    const here = this.#memory?.deleteByPrefix(prefix) ?? 0;
-    const there = (await this.#redis?.deleteByPrefix(prefix)) ?? 0;
+  async delete({ identity, input }: { identity?: string | undefined; input?: EmbedInput | undefined }): Promise<number> {
+    const pattern = this.#keys.pattern(identity, input);
+    const here = this.#memory?.delete(pattern) ?? 0;
+    const there = (await this.#redis?.delete(pattern)) ?? 0;
     return Math.max(here, there);
   }
 

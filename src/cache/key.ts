@@ -5,7 +5,7 @@
 //   digest     SHA-256 of the text or the token ids (43)
 //   variant    prompt, truncation, dimensions, normalisation, kind of input, stored precision (11)
 //
-// So all vectors of a model share a beginning, and all of one text, whatever was asked of it, share a longer one.
+// So all vectors of a model share a beginning, and all of one text a part, whatever was asked of it.
 import { hash } from 'node:crypto';
 import type { EmbedInput, EmbedOptions } from '../backend/protocol.ts';
 
@@ -33,17 +33,18 @@ export class CacheKeys {
   /** @param options a shared object: the same for all requests that want the same. */
   key(identity: string, options: EmbedOptions, input: EmbedInput): string {
     const variants = this.#variants.get(options) ?? this.#newVariants(options);
-    return this.inputPrefix(identity, input) + (typeof input === 'string' ? variants.text : variants.ids);
+    return `${this.#modelPrefix(identity)}${digest(input)}:${typeof input === 'string' ? variants.text : variants.ids}`;
   }
 
-  /** What the keys of all vectors of one input begin with. */
-  inputPrefix(identity: string, input: EmbedInput): string {
-    const bytes = typeof input === 'string' ? input : new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
-    return `${this.modelPrefix(identity)}${hash('sha256', bytes, 'base64url')}:`;
+  /** The keys of all vectors of a model, of an input, or of one input of one model; without either, all. */
+  pattern(identity: string | undefined, input: EmbedInput | undefined): KeyPattern {
+    return {
+      model: identity === undefined ? undefined : this.#modelPrefix(identity),
+      input: input === undefined ? undefined : digest(input),
+    };
   }
 
-  /** What the keys of all vectors of one model begin with. */
-  modelPrefix(identity: string): string {
+  #modelPrefix(identity: string): string {
     return this.#prefixes.get(identity) ?? this.#newPrefix(identity);
   }
 
@@ -63,6 +64,24 @@ export class CacheKeys {
     this.#variants.set(options, variants);
     return variants;
   }
+}
+
+/** The parts of a key that are given; the others may be anything. */
+export type KeyPattern = { readonly model: string | undefined; readonly input: string | undefined };
+
+export function matchesKey({ model, input }: KeyPattern, key: string): boolean {
+  if (model !== undefined && !key.startsWith(model)) return false;
+  return input === undefined || key.startsWith(`${input}:`, identityChars + 1);
+}
+
+/** As Redis matches keys; none of our characters means anything there. */
+export function globOf({ model, input }: KeyPattern): string {
+  return `${model ?? '*:'}${input === undefined ? '*' : `${input}:*`}`;
+}
+
+function digest(input: EmbedInput): string {
+  const bytes = typeof input === 'string' ? input : new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
+  return hash('sha256', bytes, 'base64url');
 }
 
 function shortHash(facts: readonly unknown[]): string {

@@ -1,5 +1,6 @@
 // The tier in this process: vectors by key, the least recently used go when their bytes exceed the bound.
 import { LRUCache } from 'lru-cache';
+import { matchesKey, type KeyPattern } from './key.ts';
 
 /** A vector and what its answer says of the input's tokens. Shared by all who ask: read, never written. */
 export type CachedVector = {
@@ -73,10 +74,10 @@ export class MemoryTier {
   }
 
   /** How many were there. */
-  deleteByPrefix(prefix: string): number {
+  delete(pattern: KeyPattern): number {
     let count = 0;
-    for (const key of this.#entries.keys()) {
-      if (key.startsWith(prefix) && this.#entries.delete(key)) count += 1;
+    for (const key of [...this.#entries.keys()]) {
+      if (matchesKey(pattern, key) && this.#entries.delete(key)) count += 1;
     }
     return count;
   }

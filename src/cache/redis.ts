@@ -2,9 +2,9 @@
 // never holds one up beyond `waitMsMax`; what it cannot say is a miss, and counted. Nothing is written before the
 // answer is out of hand, and what waits to be written is bounded.
 import { setImmediate as turn } from 'node:timers/promises';
-import { redisDecodeSlice, redisLookupKeysMax, redisScanKeys } from '../limits.ts';
+import { redisDecodeSlice, redisLookupKeysMax, redisScanKeys, redisWriteMsMax } from '../limits.ts';
 import { Breaker } from './breaker.ts';
-import type { StoredPrecision } from './key.ts';
+import { globOf, type KeyPattern, type StoredPrecision } from './key.ts';
 import type { CachedVector, Lifetime } from './memory.ts';
 import type { ConnectionLog, Redis } from './redis-connection.ts';
 import { RedisWriter, type WriterStats } from './redis-writer.ts';
@@ -107,13 +107,15 @@ export class RedisTier {
     this.#writer.touch(key, vector);
   }
 
-  /** How many there were. Rejects with what Redis says: whoever deletes must know. */
-  async deleteByPrefix(prefix: string): Promise<number> {
+  /** How many there were. Rejects when Redis does not answer: whoever deletes must know. */
+  async delete(pattern: KeyPattern): Promise<number> {
+    const glob = keyPrefix + globOf(pattern);
     let count = 0;
     let cursor = '0';
     do {
-      const [next, keys] = await this.#client.scan(cursor, 'MATCH', `${keyPrefix}${prefix}*`, 'COUNT', redisScanKeys);
-      if (keys.length > 0) count += await this.#client.unlink(...keys);
+      const step = () => this.#client.scan(cursor, 'MATCH', glob, 'COUNT', redisScanKeys);
+      const [next, keys] = await within(redisWriteMsMax, step);
+      if (keys.length > 0) count += await within(redisWriteMsMax, () => this.#client.unlink(...keys));
       cursor = next;
     } while (cursor !== '0');
     return count;

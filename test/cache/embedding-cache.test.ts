@@ -165,10 +165,13 @@ test('vectors of a model or of one text are deleted, whatever was asked of it', 
   await embed(['a', 'b']);
   await embed(['a'], nobodyLeaves, { ...plain, dimension: 1 });
   await embed(['a'], nobodyLeaves, plain, 'other');
-  assert.equal(await cache.delete('held', 'a'), 2);
+  assert.equal(await cache.delete({ identity: 'held', input: 'a' }), 2);
   assert.equal((await embed(['b'])).cache.hits, 1);
-  assert.equal(await cache.delete('held'), 1);
+  assert.equal(await cache.delete({ identity: 'held' }), 1);
   assert.equal((await embed(['a'], nobodyLeaves, plain, 'other')).cache.hits, 1);
+  await embed(['a', 'b']);
+  assert.equal(await cache.delete({ input: 'a' }), 2, 'of every model');
+  assert.equal(await cache.delete({}), 1);
 });
 
 test('without memory equal texts still share a computation, and nothing is kept', async () => {
