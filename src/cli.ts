@@ -48,6 +48,10 @@ export const commands = {
   pull: {
     summary: 'Bring a model of the hub into the cache and print its folder.', operands: ['[REPO[@REVISION]]'],
   },
+  warm: {
+    summary: 'Send the texts of a file to the server at HOST and PORT, for its cache.',
+    operands: ['FILE'],
+  },
   'print-config': {
     summary: 'Print each option\'s value and where it came from.', operands: [], flag: { long: 'print-config' },
   },
@@ -67,6 +71,7 @@ export type Invocation =
     readonly config: Config;
     readonly warnings: readonly string[];
   }
+  | { readonly command: 'warm'; readonly file: string; readonly config: Config; readonly warnings: readonly string[] }
   | { readonly command: 'print-config'; readonly text: string; readonly warnings: readonly string[] }
   | { readonly command: 'help'; readonly text: string; readonly warnings: readonly [] }
   | { readonly command: 'version'; readonly warnings: readonly [] };
@@ -88,6 +93,7 @@ export function readCommandLine(argv: readonly string[], world: Omit<ConfigInput
     const reading = readConfig({ ...world, flags });
     if (command === 'print-config') return { command, text: describeConfig(reading), warnings: reading.warnings };
     const { config, warnings } = reading;
+    if (command === 'warm') return { command, file: operands[0]!, config, warnings };
     return command === 'pull' ? { command, repo: operands[0], config, warnings } : { command, config, warnings };
   } catch (error) {
     if (error instanceof ConfigError) throw new ExitError('config', error.message);
@@ -146,6 +152,10 @@ function readArguments(argv: readonly string[]): Arguments {
 
 function wordProblems(word: string, named: CommandName | undefined, operands: readonly string[]): string[] {
   if (named === undefined) return [unknown('command', word, Object.keys(commands))];
+  const { operands: wanted } = commands[named];
+  // In brackets stands what may be left out.
+  const missing = wanted.slice(operands.length).find((operand) => !operand.startsWith('['));
+  if (missing !== undefined) return [`${named} needs a ${missing}.`];
   const extra = operands[commands[named].operands.length];
   return extra === undefined ? [] : [`${quoted(extra)} is one word too many.`];
 }

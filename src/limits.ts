@@ -92,6 +92,10 @@ export const redisWriteBatch = 32;
 export const redisWriteMsMax = 1000;
 /** Of a vector's lifetime, the part after which a use prolongs it: more often would be a write for each read. */
 export const touchShare = 1 / 8;
+/** Of the command `warm`: requests under way, their texts, and how often a busy server is asked again. */
+export const warmRequestsAtOnce = 4;
+export const warmTextsPerRequest = 64;
+export const warmTriesMax = 30;
 /** Failures of Redis in a row after which nobody asks it, how often it is tried then, and when a new connection is. */
 export const breakerFailuresMax = 3;
 export const breakerProbeMs = 250;

@@ -16,6 +16,10 @@ try {
     for (const warning of invocation.warnings) console.error(warning);
     const { pull } = await import('./pull.ts');
     await pull(invocation.repo, invocation.config);
+  } else if (invocation.command === 'warm') {
+    for (const warning of invocation.warnings) console.error(warning);
+    const { warm } = await import('./warm.ts');
+    await warm(invocation.file, invocation.config);
   } else {
     for (const warning of invocation.warnings) console.error(warning);
     process.stdout.write(`${invocation.text.trimEnd()}\n`);
