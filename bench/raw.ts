@@ -1,8 +1,8 @@
-// The least a server can do, as a program: raw uWebSockets.js, JSON.parse, and 8 KB written back. No model, no checks.
+// The least a server can do, as a program: raw uWebSockets.js, JSON.parse, and 8 KB (RAW_ANSWER_BYTES) written back. No model, no checks.
 // What the embeddings server could reach if every answer were ready.
 import { loadUws } from '../src/transport/listen.ts';
 
-const answer = Buffer.alloc(8192, '{"object":"list"}');
+const answer = Buffer.alloc(Number(process.env['RAW_ANSWER_BYTES'] ?? 8192), '{"object":"list"}');
 
 const { App } = await loadUws();
 

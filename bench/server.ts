@@ -103,7 +103,7 @@ function exchange(port: number, method: string, urlPath: string, body: string | 
   });
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once('error', reject);

@@ -34,7 +34,11 @@ describe('commands', () => {
   });
 
   test('each command has a name, and some a flag', () => {
-    for (const name of Object.keys(commands)) assert.equal(read(name).command, name);
+    for (const [name, { operands }] of Object.entries(commands)) {
+      const needed = operands.filter((operand) => !operand.startsWith('['));
+      assert.equal(read(name, ...needed).command, name);
+    }
+    assert.match(refusal('warm').message, /warm needs a FILE/);
     assert.equal(read('--help').command, 'help');
     assert.equal(read('-h').command, 'help');
     assert.equal(read('--version').command, 'version');
