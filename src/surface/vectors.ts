@@ -20,11 +20,20 @@ export function vectorFormat(
   body: { encoding_format?: VectorFormat['encoding']; embed_dtype?: VectorType },
   call: Call,
 ): VectorFormat {
-  const [media, ...parameters] = call.header('accept').split(';');
+  const accept = call.header('accept');
+  // What nearly all send says nothing of vectors.
+  if (accept === '' || accept === '*/*' || accept === 'application/json') {
+    return checkedFormat(body.encoding_format ?? 'float', body.embed_dtype ?? 'float32');
+  }
+  const [media, ...parameters] = accept.split(';');
   const acceptsBytes = media!.trim().toLowerCase() === bytesContentType;
   const encoding = body.encoding_format ?? (acceptsBytes ? 'bytes' : 'float');
   const dtype = parameters.map((parameter) => /^\s*dtype\s*=\s*"?(\w+)"?\s*$/i.exec(parameter)?.[1]).find(Boolean);
   const type = body.embed_dtype ?? (acceptsBytes && dtype !== undefined ? dtype : 'float32');
+  return checkedFormat(encoding, type);
+}
+
+function checkedFormat(encoding: VectorFormat['encoding'], type: string): VectorFormat {
   if (!vectorTypes.includes(type)) {
     throw new ServerError('REQUEST_INVALID', `The dtype must be one of ${vectorTypes.join(', ')}.`, { field: 'accept' });
   }

@@ -22,6 +22,8 @@ import { EmbeddingsEnvelope, EmbeddingsRequest, EmbeddingsResponse, ModelList, M
 
 export const openaiGroup = 'OpenAI';
 
+const openaiFields = { model: 'model', inputs: 'input' };
+
 type EmbeddingsInput = {
   readonly model: string;
   readonly inputs: readonly EmbedInput[];
@@ -51,9 +53,7 @@ function embeddings(path: string, engine: EmbedEngine, limits: InputLimits): Jso
     responseSchema: EmbeddingsResponse,
     binaryTypes: [bytesContentType],
     decodeBody: (body, call) => decodeEmbeddings(body, call, limits),
-    run: (input, call) => {
-      return engine.embed({ ...input, fields: { model: 'model', inputs: 'input' } }, call);
-    },
+    run: ({ model, inputs, dimensions }, call) => engine.embed({ model, inputs, dimensions, fields: openaiFields }, call),
     encode: (result, _call, input) => encodeEmbeddings(result, input.format),
     encodeError: openaiError,
   });
