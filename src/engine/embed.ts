@@ -72,10 +72,7 @@ export class EmbedEngine {
       if (request.truncation === 'refuse' && truncated.length > 0) return undefined;
       known.slot.touch();
       known.metrics.embedded(request.inputs.length, truncated.length);
-      // Spelt out: spreading took five of the six microseconds of a hit.
-      const { rows, tokensGiven, tokensKept, queueMs, tokenizeMs, inferenceMs, cache } = cached;
-      const { model: name } = request;
-      return { rows, tokensGiven, tokensKept, queueMs, tokenizeMs, inferenceMs, cache, model: name, dimension, truncated };
+      return resultOf(cached, request.model, dimension, truncated);
     } catch {
       return undefined;
     }
@@ -106,7 +103,7 @@ export class EmbedEngine {
       call.timings.tokenizeMs = embedded.tokenizeMs;
       call.timings.inferenceMs = embedded.inferenceMs;
     }
-    return { ...embedded, model: request.model, dimension, truncated };
+    return resultOf(embedded, request.model, dimension, truncated);
   }
 
   async #vectors(model: EmbeddingModel, request: EmbedRequest, options: EmbedOptions, call: Call): Promise<CachedEmbedded> {
@@ -154,6 +151,12 @@ export class EmbedEngine {
     }
     return shared;
   }
+}
+
+/** Spelt out: spreading took five of the six microseconds of a hit. */
+function resultOf(embedded: CachedEmbedded, model: string, dimension: number, truncated: readonly number[]): EmbedResult {
+  const { rows, tokensGiven, tokensKept, queueMs, tokenizeMs, inferenceMs, cache } = embedded;
+  return { rows, tokensGiven, tokensKept, queueMs, tokenizeMs, inferenceMs, cache, model, dimension, truncated };
 }
 
 function promptText(name: string | undefined, model: EmbeddingModel): string {
