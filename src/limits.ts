@@ -100,6 +100,22 @@ export const warmTriesMax = 30;
 export const breakerFailuresMax = 3;
 export const breakerProbeMs = 250;
 export const breakerReconnectProbes = 12;
+/** Rows of a scan for near questions before others get their turn: about a millisecond of 384 values each. */
+export const semanticScanRows = 4096;
+/** Neighbours of a question that the verdict is asked about. */
+export const semanticCandidatesMax = 8;
+/** What an entry weighs beside its text, its vector and its answer: maps, objects and strings' heads, as measured. */
+export const semanticEntryOverheadBytes = 1024;
+/** Uses of entries that wait to be written; a crash forgets those of this long. */
+export const semanticUseFlushMs = 2000;
+/** How often ended entries are looked for. */
+export const semanticSweepMs = 10_000;
+/** Semantic hits that feedback can still name a similarity for. */
+export const semanticRecentHitsMax = 10_000;
+/** Questions of one namespace that something was learned about. */
+export const semanticLessonsMax = 10_000;
+/** Misses that are under way at once and that others may join; beyond, nobody joins. */
+export const semanticFlightsMax = 1024;
 
 assert(runTokensMin <= runTokensMax);
 assert(historyPruneRows > historyBatchRows, 'removing must outrun writing');
