@@ -106,6 +106,8 @@ export const semanticScanRows = 4096;
 export const semanticCandidatesMax = 8;
 /** What an entry weighs beside its text, its vector and its answer: maps, objects and strings' heads, as measured. */
 export const semanticEntryOverheadBytes = 1024;
+/** Entries read from a store at once. */
+export const semanticReadBytes = 4 * 1024 * 1024;
 /** Uses of entries that wait to be written; a crash forgets those of this long. */
 export const semanticUseFlushMs = 2000;
 /** How often ended entries are looked for. */

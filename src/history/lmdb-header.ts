@@ -21,7 +21,7 @@ export function refuseDamaged(file: string): void {
     const second = first && meta(descriptor, first.pageBytes);
     const pages = Math.max(first?.lastPage ?? 0, second?.lastPage ?? 0) + 1;
     if (first && second && size >= (pages - unwrittenPagesMax) * first.pageBytes) return;
-    throw new Error(`${file} is damaged or no history; move it away to begin a new one.`);
+    throw new Error(`${file} is damaged or not ours; move it away to begin a new one.`);
   } finally {
     closeSync(descriptor);
   }

@@ -1,6 +1,6 @@
 // Thread entry of the embedded history: one LMDB file, one request after the other.
-// Invariant: every request gets exactly one reply; a failure is a reply, never the end of the thread.
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
+import { answerThread } from '../asked-thread.ts';
 import { LmdbFile } from './lmdb-file.ts';
 import type { HistoryQuery, Retention } from './store.ts';
 import type { HistoryRow } from './row.ts';
@@ -13,31 +13,13 @@ export type ThreadRequest =
   | { readonly kind: 'prune'; readonly retention: Retention }
   | { readonly kind: 'close' };
 
-export type ThreadReply = { readonly number: number } & (
-  | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly message: string });
-
 /** The text is in `workerData`, so that a request needs no path. */
 export type ThreadData = { readonly directory: string };
 
-const port = parentPort!;
 const { directory } = workerData as ThreadData;
 let file: LmdbFile | undefined;
 
-port.on('message', (message: { number: number; request: ThreadRequest }) => void answer(message));
-
-async function answer({ number, request }: { number: number; request: ThreadRequest }): Promise<void> {
-  let reply: ThreadReply;
-  try {
-    reply = { number, ok: true, value: await perform(request) };
-  } catch (error) {
-    reply = { number, ok: false, message: error instanceof Error ? error.message : String(error) };
-  }
-  port.postMessage(reply);
-  if (request.kind === 'close') port.close();
-}
-
-async function perform(request: ThreadRequest): Promise<unknown> {
+answerThread<ThreadRequest>(async (request) => {
   if (request.kind === 'open') {
     file ??= await LmdbFile.open(directory);
     return undefined;
@@ -49,4 +31,4 @@ async function perform(request: ThreadRequest): Promise<unknown> {
   const closing = file;
   file = undefined;
   return closing.close();
-}
+});

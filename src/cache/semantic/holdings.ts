@@ -42,6 +42,13 @@ export class Holdings implements StoreView {
     return { entries: this.#homes.size, bytes: this.#bytes };
   }
 
+  /** Entries whose vector another model made. */
+  get incomparable(): number {
+    let comparable = 0;
+    for (const { indexes } of this.#namespaces.values()) for (const index of indexes) comparable += index.size;
+    return this.#homes.size - comparable;
+  }
+
   get namespaces(): Iterable<Namespace> {
     return this.#namespaces.values();
   }
@@ -110,7 +117,7 @@ export class Holdings implements StoreView {
   #put(entry: Entry, vector: Float32Array): void {
     if (this.#homes.has(entry.id)) return;
     const { identity, dimension } = this.#options.model();
-    const unit = entry.model === identity ? unitVector(vector, dimension) : undefined;
+    const unit = entry.model === identity && vector.length === dimension ? unitVector(vector, dimension) : undefined;
     const namespace = this.#home(entry.partition.namespace);
     const before = namespace.bytes;
     const replaced = namespace.add(entry, unit);

@@ -122,7 +122,7 @@ export class Namespace {
     }
   }
 
-  indexes(): VectorIndex<Held>[] {
+  get indexes(): readonly VectorIndex<Held>[] {
     return [...this.#partitions.values()].map(({ index }) => index);
   }
 

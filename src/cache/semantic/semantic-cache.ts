@@ -161,7 +161,7 @@ export class SemanticCache {
       entries: namespaces.reduce((sum, { entries }) => sum + entries, 0),
       bytes: namespaces.reduce((sum, { bytes }) => sum + bytes, 0),
       entriesInGraphs: 0,
-      entriesOfOtherModels: 0,
+      entriesOfOtherModels: this.#holdings.incomparable,
       ...this.#counts.shown,
       threshold: this.#options.policy.threshold,
       mode: this.#options.policy.mode,

@@ -33,7 +33,7 @@ export interface StoreView {
 export interface SemanticStore {
   /** Tells the view everything, and from then on each change, whoever makes it. */
   open(view: StoreView): Promise<void>;
-  /** All or nothing. Resolves when they are durable as the store promises, and the view has heard of them. */
+  /** All or nothing. Uses apart, which the view knows of already, resolves when they are durable as the store promises, and the view has heard of them. */
   write(changes: readonly Change[]): Promise<void>;
   /** Tells the view everything anew. */
   reload(): Promise<void>;
@@ -49,7 +49,7 @@ export class MemoryStore implements SemanticStore {
   }
 
   async write(changes: readonly Change[]): Promise<void> {
-    for (const change of changes) this.#view?.apply(change);
+    for (const change of changes) if (change.kind !== 'use') this.#view?.apply(change);
   }
 
   async reload(): Promise<void> {}

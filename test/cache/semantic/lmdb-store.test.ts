@@ -1,0 +1,128 @@
+// The embedded store under kill -9 and with damaged files.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { LmdbStore } from '../../../src/cache/semantic/lmdb-store.ts';
+import { decodeRecord, encodeRecord, RecordError } from '../../../src/cache/semantic/record.ts';
+import { SemanticCache, type SemanticCacheOptions } from '../../../src/cache/semantic/semantic-cache.ts';
+import { bytes, countingMetrics, limits, model, never, partition, put, silent, textOf, vectorOf } from './support.ts';
+
+const writerFile = fileURLToPath(new URL('./lmdb-writer.js', import.meta.url));
+const kills = 50;
+
+function temporaryDirectory(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-semantic-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+function open(directory: string, options: Partial<SemanticCacheOptions> = {}): Promise<SemanticCache> {
+  return SemanticCache.open({
+    model, store: new LmdbStore(directory, silent), policy: { mode: 'cosine', threshold: 0.85 },
+    limits: { ...limits, entriesMaxPerNamespace: 1_000_000 }, metrics: countingMetrics(), log: silent, ...options,
+  });
+}
+
+test(`a process killed at ${kills} random moments loses no acknowledged entry and brings none back`, async (t) => {
+  const directory = temporaryDirectory(t);
+  const expected = new Map<number, string>();
+  const deleted = new Set<number>();
+  let first = 0;
+  for (let round = 0; round < kills; round += 1) {
+    const child = spawn(process.execPath, [writerFile, directory, String(first)], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    while (!output.includes('put ') && child.exitCode === null) await sleep(2);
+    await sleep(Math.random() * 40);
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    for (const [, number, id] of output.matchAll(/^put (\d+) (\S+)$/gm)) {
+      expected.set(Number(number), id!);
+      first = Math.max(first, Number(number) + 8);
+    }
+    for (const [, number] of output.matchAll(/^deleted (\d+)$/gm)) deleted.add(Number(number));
+  }
+  assert.ok(expected.size > kills && deleted.size > 0);
+  const cache = await open(directory);
+  t.after(() => cache.close());
+  for (const [number, id] of expected) {
+    const entry = cache.get(partition.namespace, id);
+    // A delete may have been committed without anybody hearing of it.
+    if (number % 5 === 0) assert.ok(!deleted.has(number) || entry === undefined, `${number} came back`);
+    else assert.ok(entry !== undefined && textOf(entry.answer) === `answer ${number}`, `${number} is lost`);
+  }
+});
+
+test('entries, their uses, their ends and what was learned are there after a restart', async (t) => {
+  const directory = temporaryDirectory(t);
+  const learning = { start: () => 0, observe: (state: unknown) => (state as number) + 1, decide: () => 'explore' as const };
+  const policy = { mode: 'cosine' as const, threshold: 0.85, learning };
+  const first = await open(directory, { policy });
+  const made = await first.put(partition, {
+    question: 'one two three', vector: vectorOf('one two three'), answer: bytes('a\0b'), tags: ['t'], ttlMs: 3_600_000, sliding: true,
+  });
+  await put(first, 'four five six');
+  await first.lookup(partition, 'one two three', never);
+  assert.ok((await first.lookup(partition, 'three two one', async () => vectorOf('three two one'))).hit);
+  const before = first.get('one', made.id)!;
+  assert.equal(await first.feedback('one', made.id, { question: 'three two one', wrong: false }), true);
+  await first.close();
+
+  const second = await open(directory, { policy });
+  t.after(() => second.close());
+  assert.deepEqual(second.get('one', made.id), before);
+  assert.equal(before.uses, 2);
+  const refused = await second.lookup(partition, 'three two one', async () => vectorOf('three two one'));
+  assert.ok(!refused.hit && /feedback/.test(refused.nearest!.reason));
+});
+
+test('entries of another embedding model are found by their text and never by their vector', async (t) => {
+  const directory = temporaryDirectory(t);
+  const first = await open(directory);
+  await put(first, 'one two three');
+  await first.close();
+  const second = await open(directory, { model: { identity: 'words-2', dimension: 32 } });
+  t.after(() => second.close());
+  assert.ok((await second.lookup(partition, 'one two three', never)).hit);
+  assert.deepEqual(await second.lookup(partition, 'three two one', never), { hit: false });
+  assert.equal(second.stats().entriesOfOtherModels, 1);
+  await second.useModel(model);
+  assert.ok((await second.lookup(partition, 'three two one', async () => vectorOf('three two one'))).hit);
+});
+
+test('a damaged file is moved aside and the cache begins anew', async (t) => {
+  const directory = temporaryDirectory(t);
+  const first = await open(directory);
+  await put(first, 'a question');
+  await first.close();
+  for (const content of [readFileSync(join(directory, 'data.mdb')).subarray(0, 4096), Buffer.from('not ours'.repeat(2000))]) {
+    writeFileSync(join(directory, 'data.mdb'), content);
+    const cache = await open(directory);
+    assert.equal(cache.stats().entries, 0);
+    await put(cache, 'a question');
+    await cache.close();
+    await sleep(2);
+  }
+  assert.equal(readdirSync(directory).filter((name) => name.includes('damaged')).length, 2);
+});
+
+test('a record with any byte changed or missing is refused', async () => {
+  const entry = {
+    id: 'i', partition, question: 'q', answer: bytes('answer'), tags: ['t'], createdMs: 1, expiresMs: undefined, ttlMs: undefined,
+    sliding: false, uses: 0, lastUsedMs: 1, model: 'm',
+  };
+  const record = encodeRecord({ entry, vector: Float32Array.of(0.5, -1, 3) });
+  assert.deepEqual(decodeRecord(record), { entry, vector: Float32Array.of(0.5, -1, 3) });
+  for (let at = 0; at < record.length; at += 1) {
+    const changed = Uint8Array.from(record);
+    changed[at]! ^= 1 << (at % 8);
+    assert.throws(() => decodeRecord(changed), RecordError);
+    assert.throws(() => decodeRecord(record.subarray(0, at)), RecordError);
+  }
+});
