@@ -102,10 +102,22 @@ export const breakerProbeMs = 250;
 export const breakerReconnectProbes = 12;
 /** Rows of a scan for near questions before others get their turn: about a millisecond of 384 values each. */
 export const semanticScanRows = 4096;
+/** From here on a partition has a graph: a scan of that many rows of 384 values takes more than a millisecond. */
+export const semanticGraphRowsMin = 4096;
+/** Rows handed to the graphs' thread at once. */
+export const semanticGraphAddRows = 64;
+/** HNSW's M, efConstruction and ef: more is slower and misses fewer neighbours (bench/semantic.ts). */
+export const semanticGraphLinks = 16;
+export const semanticGraphEfConstruction = 100;
+export const semanticGraphEf = 100;
+/** Share of removed rows from which a graph is built anew. */
+export const semanticTombstonesMax = 0.25;
 /** Neighbours of a question that the verdict is asked about. */
 export const semanticCandidatesMax = 8;
 /** What an entry weighs beside its text, its vector and its answer: maps, objects and strings' heads, as measured. */
 export const semanticEntryOverheadBytes = 1024;
+/** How often graphs that changed are saved. */
+export const semanticSaveEveryMs = 300_000;
 /** Entries read from a store at once. */
 export const semanticReadBytes = 4 * 1024 * 1024;
 /** Uses of entries that wait to be written; a crash forgets those of this long. */

@@ -22,7 +22,7 @@ export type HoldingsOptions = {
   readonly lessonsMax: number;
   /** Of two entries with one text this one left: the store need not keep it. */
   readonly onReplaced: (id: string) => void;
-  readonly makeIndex: (namespace: string, key: string) => VectorIndex<Held>;
+  readonly makeIndex: () => VectorIndex<Held>;
 };
 
 export class Holdings implements StoreView {
@@ -45,8 +45,15 @@ export class Holdings implements StoreView {
   /** Entries whose vector another model made. */
   get incomparable(): number {
     let comparable = 0;
-    for (const { indexes } of this.#namespaces.values()) for (const index of indexes) comparable += index.size;
+    for (const { indexes } of this.#namespaces.values()) for (const [, index] of indexes) comparable += index.size;
     return this.#homes.size - comparable;
+  }
+
+  /** Entries that are found through a graph. */
+  get inGraphs(): number {
+    let inGraphs = 0;
+    for (const { indexes } of this.#namespaces.values()) for (const [, index] of indexes) inGraphs += index.graphSize;
+    return inGraphs;
   }
 
   get namespaces(): Iterable<Namespace> {
@@ -149,7 +156,7 @@ export class Holdings implements StoreView {
   #home(name: string): Namespace {
     const known = this.#namespaces.get(name);
     if (known !== undefined) return known;
-    const made = new Namespace(name, (key) => this.#options.makeIndex(name, key));
+    const made = new Namespace(name, this.#options.makeIndex);
     this.#namespaces.set(name, made);
     return made;
   }

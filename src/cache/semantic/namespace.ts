@@ -19,7 +19,7 @@ type PartitionView = { readonly exact: Map<string, Held>; readonly index: Vector
 
 export class Namespace {
   readonly name: string;
-  readonly #makeIndex: (key: string) => VectorIndex<Held>;
+  readonly #makeIndex: () => VectorIndex<Held>;
   /** Least recently used first. */
   readonly #byUse = new Map<string, Held>();
   /** Oldest first. */
@@ -27,7 +27,7 @@ export class Namespace {
   readonly #partitions = new Map<string, PartitionView>();
   #bytes = 0;
 
-  constructor(name: string, makeIndex: (key: string) => VectorIndex<Held>) {
+  constructor(name: string, makeIndex: () => VectorIndex<Held>) {
     this.name = name;
     this.#makeIndex = makeIndex;
   }
@@ -122,8 +122,9 @@ export class Namespace {
     }
   }
 
-  get indexes(): readonly VectorIndex<Held>[] {
-    return [...this.#partitions.values()].map(({ index }) => index);
+  /** By partition key. */
+  get indexes(): readonly (readonly [string, VectorIndex<Held>])[] {
+    return [...this.#partitions].map(([key, { index }]) => [key, index]);
   }
 
   #insert(held: Held, unit: Float32Array | undefined): void {
@@ -140,7 +141,7 @@ export class Namespace {
   #partition(key: string): PartitionView {
     const known = this.#partitions.get(key);
     if (known !== undefined) return known;
-    const made: PartitionView = { exact: new Map(), index: this.#makeIndex(key), entries: 0 };
+    const made: PartitionView = { exact: new Map(), index: this.#makeIndex(), entries: 0 };
     this.#partitions.set(key, made);
     return made;
   }

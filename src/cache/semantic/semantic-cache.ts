@@ -5,6 +5,7 @@ import { semanticCandidatesMax, semanticLessonsMax, semanticSweepMs, semanticUse
 import { Counts, type Outcome, type SemanticMetrics } from './counts.ts';
 import { decide, thresholdOf, type Policy } from './decision.ts';
 import { hasEnded, makeEntry, useOf, type Lifetime } from './entry.ts';
+import { GraphKeeper, type GraphOptions } from './graph-keeper.ts';
 import { Holdings, type Limits, type VectorModel } from './holdings.ts';
 import { lessonId } from './ids.ts';
 import type { Held } from './namespace.ts';
@@ -12,7 +13,6 @@ import type { Change, SemanticStore } from './store.ts';
 import { exactText } from './text.ts';
 import type { CacheStats, Entry, EntryPage, ListOptions, Lookup, LookupOptions, Nearest, NewEntry, Partition, Selection } from './types.ts';
 import { RecentHits, Uses } from './uses.ts';
-import { VectorIndex } from './vector-index.ts';
 import { unitVector } from './vector-rows.ts';
 
 export type SemanticCacheOptions = Lifetime & {
@@ -20,6 +20,7 @@ export type SemanticCacheOptions = Lifetime & {
   readonly store: SemanticStore;
   readonly policy: Policy;
   readonly limits: Limits;
+  readonly graphs?: GraphOptions;
   readonly metrics: SemanticMetrics;
   readonly log: { warn(fields: Record<string, unknown>, message: string): void; info(fields: Record<string, unknown>, message: string): void };
   readonly now?: () => number;
@@ -33,6 +34,7 @@ export class SemanticCache {
   readonly #options: SemanticCacheOptions;
   readonly #now: () => number;
   readonly #holdings: Holdings;
+  readonly #graphs: GraphKeeper;
   #model: VectorModel;
   readonly #uses = new Uses();
   readonly #recentHits = new RecentHits();
@@ -54,12 +56,13 @@ export class SemanticCache {
     this.#now = options.now ?? Date.now;
     this.#model = options.model;
     this.#counts = new Counts(options.metrics);
+    this.#graphs = new GraphKeeper(options.graphs ?? {}, options.log);
     this.#holdings = new Holdings({
       model: () => this.#model,
       limits: options.limits,
       lessonsMax: semanticLessonsMax,
       onReplaced: (id) => this.#forget([id]),
-      makeIndex: () => new VectorIndex(this.#model.dimension),
+      makeIndex: () => this.#graphs.makeIndex(this.#model.dimension),
     });
   }
 
@@ -72,6 +75,7 @@ export class SemanticCache {
   async useModel(model: VectorModel): Promise<void> {
     if (model.identity === this.#model.identity && model.dimension === this.#model.dimension) return;
     this.#model = model;
+    this.#graphs.loading();
     this.#holdings.retain(new Set());
     await this.#options.store.reload();
     await this.#settle();
@@ -132,6 +136,7 @@ export class SemanticCache {
     const held = [...this.#holdings.namespace(namespace)?.select(selection, this.#now()) ?? []];
     await this.#write(held.map(({ entry }) => ({ kind: 'delete', id: entry.id })));
     this.#options.metrics.left('deleted', held.length);
+    await this.#graphs.forget(partitionsOf(held), this.#model);
     return held.length;
   }
 
@@ -160,7 +165,7 @@ export class SemanticCache {
       namespaces,
       entries: namespaces.reduce((sum, { entries }) => sum + entries, 0),
       bytes: namespaces.reduce((sum, { bytes }) => sum + bytes, 0),
-      entriesInGraphs: 0,
+      entriesInGraphs: this.#holdings.inGraphs,
       entriesOfOtherModels: this.#holdings.incomparable,
       ...this.#counts.shown,
       threshold: this.#options.policy.threshold,
@@ -172,6 +177,7 @@ export class SemanticCache {
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#flushUses();
+    await this.#graphs.close(this.#holdings, this.#model);
     await this.#options.store.close();
   }
 
@@ -249,6 +255,7 @@ export class SemanticCache {
   async #settle(): Promise<void> {
     this.#sweep();
     this.#trim();
+    await this.#graphs.loaded(this.#holdings, this.#model);
   }
 
   #sweep(): void {
@@ -277,4 +284,8 @@ export class SemanticCache {
       this.#options.log.warn({ err: error, entries: ids.length }, 'entries that left the semantic cache are still in its store');
     });
   }
+}
+
+function partitionsOf(held: readonly Held[]): Partition[] {
+  return [...new Map(held.map(({ entry: { partition } }) => [partition.key, partition])).values()];
 }
