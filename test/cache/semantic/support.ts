@@ -60,3 +60,14 @@ export async function openCache(t: TestContext, options: Partial<SemanticCacheOp
 export function put(cache: SemanticCache, question: string, answer = `answer to ${question}`, where = partition) {
   return cache.put(where, { question, vector: vectorOf(question), answer: bytes(answer) });
 }
+
+/** Numbers from 0 to below 1, the same for the same seed (mulberry32). */
+export function randoms(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
