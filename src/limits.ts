@@ -120,6 +120,17 @@ export const semanticEntryOverheadBytes = 1024;
 export const semanticSaveEveryMs = 300_000;
 /** Entries read from a store at once. */
 export const semanticReadBytes = 4 * 1024 * 1024;
+/** A write to Redis not answered by then counts as failed. */
+export const semanticRedisTimeoutMs = 2000;
+/** How long a start waits for Redis; what it has comes later. */
+export const semanticRedisOpenMsMax = 5000;
+/** Changes that Redis keeps about for those who were away for a moment. */
+export const semanticRedisLogLength = 10_000;
+/** Changes or entries read from Redis at once. */
+export const semanticRedisPortion = 200;
+/** How long without a change until it is checked that Redis is still the same. */
+export const semanticRedisIdleMs = 1000;
+export const semanticRedisRetryMs = 100;
 /** Uses of entries that wait to be written; a crash forgets those of this long. */
 export const semanticUseFlushMs = 2000;
 /** How often ended entries are looked for. */

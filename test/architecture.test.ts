@@ -8,7 +8,7 @@ import { repositoryDirectory } from './support/repository.ts';
 const linesMax = 300;
 
 const layers: readonly (readonly string[])[] = [
-  ['limits', 'errors', 'tensor', 'asked-thread'],
+  ['limits', 'errors', 'tensor', 'asked-thread', 'lmdb-header'],
   ['operation', 'metrics', 'config', 'access'],
   ['backend', 'batch', 'cache', 'native-workers'],
   ['registry', 'history', 'hub'],

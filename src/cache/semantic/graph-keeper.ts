@@ -47,7 +47,7 @@ export class GraphKeeper {
     this.#loading = false;
     const all = places(holdings);
     for (const { namespace, key, index } of all) {
-      if (index.size >= this.#graphs.rowsMin) await this.#snapshots?.restore(index, namespace, key, model);
+      if (index.size >= this.#graphs.rowsMin && index.graphSize === 0) await this.#snapshots?.restore(index, namespace, key, model);
       index.resume();
     }
     await this.#snapshots?.clean(all.map(partitionOf), model);

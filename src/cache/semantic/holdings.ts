@@ -22,6 +22,10 @@ export type HoldingsOptions = {
   readonly lessonsMax: number;
   /** Of two entries with one text this one left: the store need not keep it. */
   readonly onReplaced: (id: string) => void;
+  /** This was learned too long ago. */
+  readonly onForgotten: (lesson: Lesson) => void;
+  /** A store has told everything. */
+  readonly onRetained: () => void;
   readonly makeIndex: () => VectorIndex<Held>;
 };
 
@@ -82,6 +86,12 @@ export class Holdings implements StoreView {
   retain(ids: ReadonlySet<string>): void {
     for (const id of [...this.#homes.keys()]) if (!ids.has(id)) this.remove(id);
     for (const namespace of this.#namespaces.values()) namespace.sortByUse();
+    this.#options.onRetained();
+  }
+
+  /** Forgets all entries; a store will tell them again. */
+  clear(): void {
+    for (const id of [...this.#homes.keys()]) this.remove(id);
   }
 
   /** Forgets the entry; the store may still have it. */
@@ -149,7 +159,11 @@ export class Holdings implements StoreView {
     this.#lessons.set(namespace, lessons);
     lessons.delete(id);
     if (state !== undefined) lessons.set(id, state);
-    if (lessons.size > this.#options.lessonsMax) lessons.delete(lessons.keys().next().value!);
+    if (lessons.size > this.#options.lessonsMax) {
+      const oldest = lessons.keys().next().value!;
+      lessons.delete(oldest);
+      this.#options.onForgotten({ id: oldest, namespace, state: undefined });
+    }
     if (lessons.size === 0) this.#lessons.delete(namespace);
   }
 

@@ -40,12 +40,14 @@ export class SemanticCache {
   readonly #recentHits = new RecentHits();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #counts: Counts;
+  /** What follows on a store that told everything: one after the other. */
+  #settled: Promise<void> = Promise.resolve();
 
   /** Reads the store; what is beyond the limits or has ended leaves it. Rejects when the store cannot be opened. */
   static async open(options: SemanticCacheOptions): Promise<SemanticCache> {
     const cache = new SemanticCache(options);
     await options.store.open(cache.#holdings);
-    await cache.#settle();
+    await cache.#settled;
     cache.#timers.push(setInterval(() => void cache.#flushUses(), semanticUseFlushMs).unref());
     cache.#timers.push(setInterval(() => cache.#sweep(), semanticSweepMs).unref());
     return cache;
@@ -61,7 +63,9 @@ export class SemanticCache {
       model: () => this.#model,
       limits: options.limits,
       lessonsMax: semanticLessonsMax,
-      onReplaced: (id) => this.#forget([id]),
+      onReplaced: (id) => this.#forget([{ kind: 'delete', id }]),
+      onForgotten: (lesson) => this.#forget([{ kind: 'lesson', lesson }]),
+      onRetained: () => (this.#settled = this.#settled.then(() => this.#settle())),
       makeIndex: () => this.#graphs.makeIndex(this.#model.dimension),
     });
   }
@@ -76,9 +80,9 @@ export class SemanticCache {
     if (model.identity === this.#model.identity && model.dimension === this.#model.dimension) return;
     this.#model = model;
     this.#graphs.loading();
-    this.#holdings.retain(new Set());
+    this.#holdings.clear();
     await this.#options.store.reload();
-    await this.#settle();
+    await this.#settled;
   }
 
   /** Calls `embed` only when the same text is not there and others are. Rejects with what `embed` rejects with. */
@@ -273,15 +277,16 @@ export class SemanticCache {
   }
 
   #drop(held: readonly Held[], reason: 'evicted' | 'expired'): void {
+    const endedMs = this.#now();
     for (const { entry } of held) this.#holdings.remove(entry.id);
     this.#options.metrics.left(reason, held.length);
-    this.#forget(held.map(({ entry }) => entry.id));
+    this.#forget(held.map(({ entry: { id } }) => ({ kind: 'delete', id, ...(reason === 'expired' && { endedMs }) })));
   }
 
   /** Memory is ahead of the store here: if it fails, the entries come back at the next start and leave again. */
-  #forget(ids: readonly string[]): void {
-    this.#write(ids.map((id) => ({ kind: 'delete', id }))).catch((error: unknown) => {
-      this.#options.log.warn({ err: error, entries: ids.length }, 'entries that left the semantic cache are still in its store');
+  #forget(changes: readonly Change[]): void {
+    this.#write(changes).catch((error: unknown) => {
+      this.#options.log.warn({ err: error, entries: changes.length }, 'entries that left the semantic cache are still in its store');
     });
   }
 }

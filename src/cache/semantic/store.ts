@@ -14,7 +14,8 @@ export type Use = {
 /** A vector is at unit length, and read only. */
 export type Change =
   | { readonly kind: 'put'; readonly entry: Entry; readonly vector: Float32Array }
-  | { readonly kind: 'delete'; readonly id: string }
+  /** With `endedMs`: only if it has ended by then, for another server may have used it since. */
+  | { readonly kind: 'delete'; readonly id: string; readonly endedMs?: number }
   | { readonly kind: 'use'; readonly use: Use }
   | { readonly kind: 'lesson'; readonly lesson: Lesson };
 
@@ -46,6 +47,7 @@ export class MemoryStore implements SemanticStore {
 
   async open(view: StoreView): Promise<void> {
     this.#view = view;
+    view.retain(new Set());
   }
 
   async write(changes: readonly Change[]): Promise<void> {

@@ -1,0 +1,226 @@
+// Servers that share one Redis: they agree within a second, whoever was away, and Redis is the truth.
+import assert from 'node:assert/strict';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { skipUnlessRuns } from '../../support/programs.ts';
+import type { ReplicaRequest } from './replica.ts';
+
+const skip = skipUnlessRuns('redis-server', 'redis-server', '--version');
+const replicaFile = fileURLToPath(new URL('./replica.js', import.meta.url));
+/** What "within a second" allows; waiting ends as soon as it holds. */
+const withinMs = 1000;
+/** On a busy machine, after a restart of Redis or of a process. */
+const recoverMs = 10_000;
+
+class Replica {
+  readonly child: ChildProcess;
+  readonly #waiting = new Map<number, (reply: { value?: unknown; error?: string }) => void>();
+  #number = 0;
+
+  constructor(url: string) {
+    this.child = fork(replicaFile, [url]);
+    this.child.on('message', (reply: { number: number; value?: unknown; error?: string }) => this.#waiting.get(reply.number)?.(reply));
+  }
+
+  async ready(): Promise<this> {
+    await new Promise((resolve) => this.#waiting.set(-1, resolve));
+    return this;
+  }
+
+  async ask(request: ReplicaRequest): Promise<unknown> {
+    const number = this.#number++;
+    const reply = await new Promise<{ value?: unknown; error?: string }>((resolve) => {
+      this.#waiting.set(number, resolve);
+      this.child.send({ number, request });
+    });
+    if (reply.error !== undefined) throw new Error(reply.error);
+    return reply.value;
+  }
+
+  async ids(): Promise<string[]> {
+    return ((await this.ask({ kind: 'ids' })) as string[]).sort();
+  }
+}
+
+class RedisProcess {
+  readonly port: number;
+  readonly #options: readonly string[];
+  #child: ChildProcess | undefined;
+
+  constructor(port: number, options: readonly string[]) {
+    this.port = port;
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    this.#child = spawn('redis-server', ['--port', String(this.port), '--save', '', ...this.#options], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    this.#child.stdout!.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    while (!output.includes('Ready to accept connections')) await sleep(5);
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child!;
+    this.#child = undefined;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+
+  async end(): Promise<void> {
+    if (this.#child !== undefined) await this.kill();
+  }
+}
+
+async function setUp(t: TestContext, count: number, ...options: string[]): Promise<{ redis: RedisProcess; replicas: Replica[] }> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  const redis = new RedisProcess(port, options);
+  await redis.start();
+  const replicas = Array.from({ length: count }, () => new Replica(`redis://127.0.0.1:${port}`));
+  t.after(async () => {
+    for (const { child } of replicas) child.kill('SIGKILL');
+    await redis.end();
+  });
+  await Promise.all(replicas.map((replica) => replica.ready()));
+  return { redis, replicas };
+}
+
+async function eventually(what: string, ms: number, holds: () => Promise<boolean>): Promise<void> {
+  const untilMs = performance.now() + ms;
+  while (!(await holds())) {
+    assert.ok(performance.now() < untilMs, what);
+    await sleep(10);
+  }
+}
+
+async function agree(replicas: readonly Replica[], ids: readonly string[], ms: number): Promise<void> {
+  const wanted = [...ids].sort().join();
+  for (const [i, replica] of replicas.entries()) {
+    await eventually(`server ${i} has other entries`, ms, async () => (await replica.ids()).join() === wanted);
+  }
+}
+
+function temporaryDirectory(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-redis-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+test('what one server puts or deletes, the others hit or miss within a second', { skip }, async (t) => {
+  const { replicas } = await setUp(t, 3);
+  const [a, b, c] = replicas as [Replica, Replica, Replica];
+  for (let i = 0; i < 20; i += 1) {
+    const question = `the question number ${i} of all`;
+    const id = (await a.ask({ kind: 'put', question })) as string;
+    assert.equal(await a.ask({ kind: 'lookup', question }), 'exact');
+    for (const other of [b, c]) {
+      await eventually('not hit', withinMs, async () => (await other.ask({ kind: 'lookup', question })) === 'exact');
+      assert.equal(await other.ask({ kind: 'lookup', question: `all of ${i} number question the` }), 'semantic');
+    }
+    assert.equal(await b.ask({ kind: 'delete', id }), 1);
+    assert.equal(await b.ask({ kind: 'lookup', question }), 'miss');
+    for (const other of [a, c]) {
+      await eventually('still hit', withinMs, async () => (await other.ask({ kind: 'lookup', question })) === 'miss');
+    }
+  }
+});
+
+test('of the same text put on all servers at once, one entry stays, and all have the same', { skip }, async (t) => {
+  const { replicas } = await setUp(t, 3);
+  for (let i = 0; i < 10; i += 1) await Promise.all(replicas.map((replica) => replica.ask({ kind: 'put', question: `question ${i}` })));
+  await eventually('no agreement', recoverMs, async () => {
+    const all = await Promise.all(replicas.map((replica) => replica.ids()));
+    return all.every((ids) => ids.length === 10 && ids.join() === all[0]!.join());
+  });
+});
+
+test('a server that was away catches up, by the log or, when that was cut, by reading everything', { skip }, async (t) => {
+  const { replicas } = await setUp(t, 3);
+  const [a, b, c] = replicas as [Replica, Replica, Replica];
+  const ids = new Set<string>();
+  const put = async (replica: Replica, question: string) => void ids.add((await replica.ask({ kind: 'put', question })) as string);
+  for (let i = 0; i < 10; i += 1) await put(c, `before ${i}`);
+  for (const changes of [20, 400]) {
+    await agree([c], [...ids], recoverMs);
+    c.child.kill('SIGSTOP');
+    for (let i = 0; i < changes; i += 1) await put(i % 2 ? a : b, `while away ${changes} ${i}`);
+    for (const id of [...ids].slice(0, changes / 4)) {
+      await a.ask({ kind: 'delete', id });
+      ids.delete(id);
+    }
+    c.child.kill('SIGCONT');
+    await agree(replicas, [...ids], recoverMs);
+  }
+});
+
+test('Redis killed amid writes and restarted with its file: no acknowledged entry is lost, no deleted one returns', { skip }, async (t) => {
+  const { redis, replicas } = await setUp(t, 3, '--dir', temporaryDirectory(t), '--appendonly', 'yes', '--appendfsync', 'always');
+  const acknowledged = new Set<string>();
+  const unknown = new Set<string>();
+  const deleted = new Set<string>();
+  for (let round = 0; round < 3; round += 1) {
+    let killed = false;
+    const work = replicas.map(async (replica, r) => {
+      for (let i = 0; !killed; i += 1) {
+        const id = (await replica.ask({ kind: 'put', question: `question ${round} ${r} ${i}` }).catch(() => undefined)) as string | undefined;
+        if (id === undefined) return;
+        acknowledged.add(id);
+        if (i % 4 !== 0) continue;
+        const gone = await replica.ask({ kind: 'delete', id }).catch(() => undefined);
+        (gone === undefined ? unknown : deleted).add(id);
+      }
+    });
+    await sleep(150);
+    await redis.kill();
+    killed = true;
+    await Promise.all(work);
+    const known = (await replicas[0]!.ids())[0]!;
+    await assert.rejects(replicas[0]!.ask({ kind: 'put', question: 'while away' }), /BACKEND_FAILED/);
+    await assert.rejects(replicas[0]!.ask({ kind: 'delete', id: known }), /BACKEND_FAILED/);
+    assert.ok((await replicas[0]!.ids()).includes(known), 'a hit needs no Redis');
+    await redis.start();
+    await eventually('cannot put again', recoverMs, () => replicas[0]!.ask({ kind: 'put', question: `again ${round}` }).then((id) => {
+      acknowledged.add(id as string);
+      return true;
+    }, () => false));
+  }
+  assert.ok(acknowledged.size > 20 && deleted.size > 3);
+  await eventually('no agreement', recoverMs, async () => {
+    const all = await Promise.all(replicas.map((replica) => replica.ids()));
+    return all.every((ids) => ids.join() === all[0]!.join());
+  });
+  const there = new Set(await replicas[0]!.ids());
+  for (const id of deleted) assert.ok(!there.has(id), 'a deleted entry returned');
+  for (const id of acknowledged) assert.ok(there.has(id) || deleted.has(id) || unknown.has(id), 'an acknowledged entry is lost');
+});
+
+test('Redis restarted empty: nothing comes back from the memory of the servers, and they agree on what is put then', { skip }, async (t) => {
+  const { redis, replicas } = await setUp(t, 3);
+  for (let i = 0; i < 30; i += 1) await replicas[i % 3]!.ask({ kind: 'put', question: `question ${i}` });
+  await redis.kill();
+  await redis.start();
+  await agree(replicas, [], recoverMs);
+  const ids: string[] = [];
+  for (let i = 0; i < 60; i += 1) ids.push((await replicas[i % 3]!.ask({ kind: 'put', question: `new ${i}` })) as string);
+  await agree(replicas, ids, recoverMs);
+});
+
+test('a server that starts later has everything, and one that ends lets its process end', { skip }, async (t) => {
+  const { redis, replicas: [first] } = await setUp(t, 1);
+  for (let i = 0; i < 300; i += 1) await first!.ask({ kind: 'put', question: `question ${i}` });
+  const late = await new Replica(`redis://127.0.0.1:${redis.port}`).ready();
+  t.after(() => late.child.kill('SIGKILL'));
+  assert.deepEqual(await late.ids(), await first!.ids());
+  const exited = once(late.child, 'exit');
+  await late.ask({ kind: 'close' });
+  assert.deepEqual(await exited, [0, null]);
+});
