@@ -118,6 +118,9 @@ export const semanticCandidatesMax = 8;
 export const semanticEntryOverheadBytes = 1024;
 /** How often graphs that changed are saved. */
 export const semanticSaveEveryMs = 300_000;
+/** Of a dump: entries written to the store at once, and the longest line. */
+export const semanticLoadEntries = 64;
+export const semanticLineBytesMax = 16 * 1024 * 1024;
 /** Entries read from a store at once. */
 export const semanticReadBytes = 4 * 1024 * 1024;
 /** A write to Redis not answered by then counts as failed. */

@@ -103,6 +103,12 @@ export class Namespace {
     return this.#partitions.get(key)?.exact.get(text);
   }
 
+  /** A copy of its vector; undefined when it has none that could be compared, or is not here any more. */
+  vector({ entry, slot }: Held): Float32Array | undefined {
+    if (slot === undefined || !this.#byAge.has(entry.id)) return undefined;
+    return this.#partitions.get(entry.partition.key)?.index.vector(slot);
+  }
+
   /** Whether there is anything to compare a vector with. */
   comparable(key: string): boolean {
     return (this.#partitions.get(key)?.index.size ?? 0) > 0;

@@ -31,6 +31,8 @@ export type NewEntry = {
   readonly question: string;
   /** As the model gave it; the cache keeps it at unit length. */
   readonly vector: Float32Array;
+  /** Identity of the model that made it, where it may not be the cache's any more. */
+  readonly model?: string;
   readonly answer: Uint8Array;
   readonly tags?: readonly string[];
   /** Unset: the cache's own. Infinity never ends. */

@@ -64,6 +64,10 @@ export class VectorIndex<Owner extends object> {
     this.#tend();
   }
 
+  vector(slot: number): Float32Array {
+    return this.#rows.row(slot).slice();
+  }
+
   resume(): void {
     this.#paused = false;
     this.#tend();

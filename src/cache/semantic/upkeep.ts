@@ -1,0 +1,140 @@
+// What goes on behind lookups and puts: writing to the store, and leaving what has ended or is too much.
+import { ServerError } from '../../errors.ts';
+import { semanticLessonsMax, semanticSweepMs, semanticUseFlushMs } from '../../limits.ts';
+import type { SemanticMetrics } from './counts.ts';
+import { hasEnded, useOf } from './entry.ts';
+import { GraphKeeper, type GraphOptions } from './graph-keeper.ts';
+import { Holdings, type Limits, type VectorModel } from './holdings.ts';
+import type { Held } from './namespace.ts';
+import type { Change, SemanticStore } from './store.ts';
+import { Uses } from './uses.ts';
+
+export type UpkeepOptions = {
+  readonly store: SemanticStore;
+  readonly limits: Limits;
+  readonly graphs?: GraphOptions;
+  readonly metrics: SemanticMetrics;
+  readonly log: { warn(fields: Record<string, unknown>, message: string): void; info(fields: Record<string, unknown>, message: string): void };
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+};
+
+export class Upkeep {
+  readonly holdings: Holdings;
+  readonly graphs: GraphKeeper;
+  readonly now: () => number;
+  readonly #options: UpkeepOptions;
+  readonly #uses = new Uses();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #model: VectorModel;
+  /** What follows on a store that told everything: one after the other. */
+  #settled: Promise<void> = Promise.resolve();
+
+  constructor(options: UpkeepOptions, model: VectorModel) {
+    this.#options = options;
+    this.#model = model;
+    this.now = options.now ?? Date.now;
+    this.graphs = new GraphKeeper(options.graphs ?? {}, options.log);
+    this.holdings = new Holdings({
+      model: () => this.#model,
+      limits: options.limits,
+      lessonsMax: semanticLessonsMax,
+      onReplaced: (id) => this.#forget([{ kind: 'delete', id }]),
+      onForgotten: (lesson) => this.#forget([{ kind: 'lesson', lesson }]),
+      onRetained: () => (this.#settled = this.#settled.then(() => this.#settle())),
+      makeIndex: () => this.graphs.makeIndex(this.#model.dimension),
+    });
+  }
+
+  get model(): VectorModel {
+    return this.#model;
+  }
+
+  async open(): Promise<void> {
+    await this.#options.store.open(this.holdings);
+    await this.#settled;
+    this.#timers.push(setInterval(() => void this.#flushUses(), semanticUseFlushMs).unref());
+    this.#timers.push(setInterval(() => this.#sweep(), semanticSweepMs).unref());
+  }
+
+  async useModel(model: VectorModel): Promise<void> {
+    this.#model = model;
+    this.graphs.loading();
+    this.holdings.clear();
+    await this.#options.store.reload();
+    await this.#settled;
+  }
+
+  /** Resolves when the store has it all and memory too. Throws BACKEND_FAILED. */
+  async write(changes: readonly Change[]): Promise<void> {
+    if (changes.length === 0) return;
+    try {
+      await this.#options.store.write(changes);
+    } catch (error) {
+      this.#options.metrics.storeFailed();
+      throw new ServerError('BACKEND_FAILED', 'The store of the semantic cache is not available.', { cause: error });
+    }
+  }
+
+  use({ entry }: Held): void {
+    const use = useOf(entry, this.now());
+    this.holdings.apply({ kind: 'use', use });
+    this.#uses.add(use);
+  }
+
+  /** The entry unless it has ended: then it leaves. */
+  alive(held: Held | undefined): Held | undefined {
+    if (held === undefined || !hasEnded(held.entry, this.now())) return held;
+    this.#drop([held], 'expired');
+    return undefined;
+  }
+
+  /** Of these namespaces, or of all, what is beyond the limits leaves. */
+  trim(namespaces?: readonly string[]): void {
+    const left = this.holdings.trim(namespaces);
+    if (left.length > 0) this.#drop(left, 'evicted');
+  }
+
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.#flushUses();
+    await this.#settled;
+    await this.graphs.close(this.holdings, this.#model);
+    await this.#options.store.close();
+  }
+
+  async #settle(): Promise<void> {
+    this.#sweep();
+    this.trim();
+    await this.graphs.loaded(this.holdings, this.#model);
+  }
+
+  /** Uses are no reason to fail anything: they wait for the next time. */
+  async #flushUses(): Promise<void> {
+    const uses = this.#uses.take().filter(({ id }) => this.holdings.has(id));
+    await this.write(uses.map((use) => ({ kind: 'use', use }))).catch(() => this.#uses.putBack(uses));
+  }
+
+  #sweep(): void {
+    const nowMs = this.now();
+    const ended: Held[] = [];
+    for (const namespace of this.holdings.namespaces) {
+      for (const held of namespace.select({}, nowMs)) if (hasEnded(held.entry, nowMs)) ended.push(held);
+    }
+    if (ended.length > 0) this.#drop(ended, 'expired');
+  }
+
+  #drop(held: readonly Held[], reason: 'evicted' | 'expired'): void {
+    const endedMs = this.now();
+    for (const { entry } of held) this.holdings.remove(entry.id);
+    this.#options.metrics.left(reason, held.length);
+    this.#forget(held.map(({ entry: { id } }) => ({ kind: 'delete', id, ...(reason === 'expired' && { endedMs }) })));
+  }
+
+  /** Memory is ahead of the store here: if it fails, the entries come back at the next start and leave again. */
+  #forget(changes: readonly Change[]): void {
+    this.write(changes).catch((error: unknown) => {
+      this.#options.log.warn({ err: error, entries: changes.length }, 'what left the semantic cache is still in its store');
+    });
+  }
+}
