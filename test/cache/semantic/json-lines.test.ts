@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { SemanticCache } from '../../../src/cache/semantic/semantic-cache.ts';
+import { bytes, embed, never, openCache, partition, put, vectorOf } from './support.ts';
+
+async function collect(cache: SemanticCache, namespace?: string): Promise<string> {
+  let text = '';
+  for await (const line of cache.dump(namespace)) text += line;
+  return text;
+}
+
+async function* chunksOf(text: string, size = 1000): AsyncIterable<Uint8Array> {
+  const all = bytes(text);
+  for (let at = 0; at < all.length; at += size) yield all.subarray(at, at + size);
+}
+
+test('what was dumped is loaded with all it had, in whatever pieces it comes', async (t) => {
+  const from = await openCache(t);
+  await from.put(partition, { question: 'où est\nle café', vector: vectorOf('ou est'), answer: Uint8Array.of(0, 255, 10), tags: ['a'], ttlMs: 1e9, sliding: true });
+  await put(from, 'second');
+  await put(from, 'of another', 'x', { namespace: 'two', key: 'k' });
+  await from.lookup(partition, 'second', never);
+  const to = await openCache(t);
+  assert.deepEqual(await to.load(chunksOf(await collect(from), 7)), { loaded: 3, passedOver: 0, refused: 0, problems: [] });
+  assert.deepEqual(to.list('one').entries, from.list('one').entries);
+  assert.deepEqual(to.list('two').entries, from.list('two').entries);
+  assert.equal(await collect(to), await collect(from));
+  assert.ok((await to.lookup(partition, 'est ou', embed('est ou'))).hit);
+  assert.deepEqual((await to.load(chunksOf(await collect(from)))).passedOver, 3);
+});
+
+test('one tenant is dumped alone, and loaded under another name it is another tenant\'s', async (t) => {
+  const cache = await openCache(t);
+  await put(cache, 'mine');
+  await put(cache, 'theirs', 'x', { namespace: 'two', key: 'k' });
+  const dump = await collect(cache, 'one');
+  assert.equal(dump.split('\n').length, 2);
+  assert.equal((await cache.load(chunksOf(dump), { namespace: 'three' })).loaded, 1);
+  assert.deepEqual(cache.list('three').entries.map(({ question }) => question), ['mine']);
+  assert.equal(cache.list('one').total, 1);
+});
+
+test('a file to warm up from needs no vectors where there is a model', async (t) => {
+  const cache = await openCache(t);
+  const line = JSON.stringify({ question: 'one two three', answer: Buffer.from('yes').toString('base64') });
+  assert.equal((await cache.load(chunksOf(line), { namespace: 'one' })).refused, 1);
+  assert.equal((await cache.load(chunksOf(line), { namespace: 'one', embed: async (text) => vectorOf(text) })).loaded, 1);
+  assert.ok((await cache.lookup({ namespace: 'one', key: '' }, 'three two one', embed('three two one'))).hit);
+});
+
+test('lines that make no sense are refused with their number and the others are loaded', async (t) => {
+  const cache = await openCache(t);
+  await put(cache, 'good');
+  const good = JSON.parse(await collect(cache)) as Record<string, unknown>;
+  await cache.delete('one', { all: true });
+  const lines = [
+    'no json', '[]', 'null', '', JSON.stringify({ ...good, question: 5 }), JSON.stringify({ ...good, vector: 'AAAA' }),
+    JSON.stringify({ ...good, vector: Buffer.from(new Float32Array(32).fill(NaN).buffer).toString('base64') }),
+    JSON.stringify({ ...good, answer: '***' }), JSON.stringify({ ...good, tags: [1] }), JSON.stringify({ ...good, createdMs: -1 }),
+    JSON.stringify({ ...good, expiresMs: 5 }), JSON.stringify({ ...good, id: '../../x' }),
+  ];
+  const report = await cache.load(chunksOf(lines.join('\n')));
+  assert.deepEqual([report.loaded, report.passedOver, report.refused], [1, 1, 9]);
+  assert.match(report.problems[0]!, /^line 1: not JSON$/);
+  assert.match(report.problems[3]!, /^line 5: question must be a string$/);
+  assert.notEqual(cache.list('one').entries[0]!.id, '../../x');
+});
