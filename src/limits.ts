@@ -122,7 +122,7 @@ export const semanticSaveEveryMs = 300_000;
 export const semanticLoadEntries = 64;
 export const semanticLineBytesMax = 16 * 1024 * 1024;
 /** Entries read from a store at once. */
-export const semanticReadBytes = 4 * 1024 * 1024;
+export const semanticReadBytes = 1024 * 1024;
 /** A write to Redis not answered by then counts as failed. */
 export const semanticRedisTimeoutMs = 2000;
 /** How long a start waits for Redis; what it has comes later. */

@@ -72,7 +72,8 @@ export class GraphKeeper {
   async #save(holdings: Holdings, model: VectorModel): Promise<void> {
     if (this.#snapshots === undefined) return;
     for (const { namespace, key, index } of places(holdings)) {
-      const worth = index.graphSize > 0 && index.settled && index.changes > index.size * changesMin;
+      // What waits for the graph will wait for it again after the next start.
+      const worth = index.graphSize > 0 && index.changes > index.size * changesMin;
       if (worth) await this.#snapshots.save(index, { namespace: namespace.name, key }, model);
     }
   }
