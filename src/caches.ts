@@ -1,6 +1,12 @@
 // The caches of a server, made as its options say.
+import { join } from 'node:path';
 import { EmbeddingCache } from './cache/embedding-cache.ts';
 import type { RedisTier } from './cache/redis.ts';
+import { defaultThresholds, type Policy } from './cache/semantic/decision.ts';
+import type { VectorModel } from './cache/semantic/holdings.ts';
+import type { SemanticCache } from './cache/semantic/semantic-cache.ts';
+import type { SemanticStore } from './cache/semantic/store.ts';
+import type { Judge, Learning } from './cache/semantic/types.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -33,4 +39,50 @@ async function openRedisTier(config: Config, url: string, log: Log): Promise<Red
     waitMsMax: config.embeddingCacheWaitMsMax,
     log,
   });
+}
+
+/** What decides in the modes that look at more than the similarity: the verdict for that mode, and what learns from feedback. */
+export type SemanticJudges = {
+  readonly judgeOf: (mode: 'verified' | 'guarded') => Judge;
+  readonly learning?: Learning;
+};
+
+/**
+ * Opens the semantic cache where the options say: in Redis when there is one, else in the data folder. Without judges
+ * there is only mode cosine. Rejects when the file cannot be opened; a Redis that is away is waited for meanwhile.
+ */
+export async function openSemanticCache(
+  config: Config, model: VectorModel, metrics: Metrics, log: Log, judges?: SemanticJudges,
+): Promise<SemanticCache> {
+  // Whoever does not need it does not load it.
+  const [{ SemanticCache }, store] = await Promise.all([import('./cache/semantic/semantic-cache.ts'), semanticStore(config, log)]);
+  const cache = await SemanticCache.open({
+    model,
+    store,
+    policy: semanticPolicy(config, judges),
+    limits: {
+      entriesMaxPerNamespace: config.semanticEntriesMax,
+      bytesMaxPerNamespace: config.semanticNamespaceBytesMax,
+      bytesMax: config.semanticBytesMax,
+    },
+    ttlMs: config.semanticTtlMs === 0 ? undefined : config.semanticTtlMs,
+    sliding: config.semanticSliding,
+    graphs: { directory: join(config.dataDirectory, 'semantic', 'graphs') },
+    metrics: metrics.semantic,
+    log,
+  });
+  metrics.semantic.watch(() => cache.stats());
+  return cache;
+}
+
+function semanticPolicy({ semanticMode, similarityThreshold }: Config, judges: SemanticJudges | undefined): Policy {
+  const mode = judges === undefined ? 'cosine' : semanticMode;
+  const threshold = similarityThreshold ?? defaultThresholds[mode];
+  if (mode === 'cosine' || judges === undefined) return { mode: 'cosine', threshold, learning: judges?.learning };
+  return { mode, threshold, judge: judges.judgeOf(mode), learning: judges.learning };
+}
+
+async function semanticStore({ redisUrl, dataDirectory }: Config, log: Log): Promise<SemanticStore> {
+  if (redisUrl === undefined) return new (await import('./cache/semantic/lmdb-store.ts')).LmdbStore(join(dataDirectory, 'semantic'), log);
+  return new (await import('./cache/semantic/redis-store.ts')).RedisStore({ url: redisUrl, log });
 }

@@ -2,6 +2,7 @@
 // their timings with their results. Labels come from bounded sets: operations, statuses, loaded models, error codes.
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { ModelSeries, type SeriesMaker } from './metrics/model-series.ts';
+import { SemanticSeries } from './metrics/semantic-series.ts';
 
 /** Twice as long each, 0.5 ms to 16 s: prom-client's own start at 5 ms, where a cached answer is long over. */
 const durationBuckets = Array.from({ length: 16 }, (_, i) => 0.0005 * 2 ** i);
@@ -24,6 +25,7 @@ type RequestSeries = { readonly count: Counter.Internal; readonly seconds: Histo
 export class Metrics {
   readonly registry = new Registry();
   readonly models = new ModelSeries(this.#maker(), durationBuckets);
+  readonly semantic = new SemanticSeries(this.#maker());
   readonly #requests = this.#counter('requests_total', 'Requests answered.', ['operation', 'status']);
   readonly #errors = this.#counter('errors_total', 'Error answers by code of the error table.', ['code']);
   readonly #requestSeconds = this.#histogram('request_duration_seconds', 'Arrival to answer.', ['operation'], durationBuckets);

@@ -9,6 +9,7 @@ import { hubOptions } from './options/hub.ts';
 import { modelOptions } from './options/model.ts';
 import { observationOptions } from './options/observation.ts';
 import { requestLimitsOptions } from './options/request-limits.ts';
+import { semanticCacheOptions } from './options/semantic-cache.ts';
 import { serverOptions } from './options/server.ts';
 import { storageOptions } from './options/storage.ts';
 
@@ -21,6 +22,7 @@ export const configSchema = Type.Object({
   ...accessOptions,
   ...observationOptions,
   ...embeddingCacheOptions,
+  ...semanticCacheOptions,
   ...storageOptions,
 });
 

@@ -19,6 +19,7 @@ export function valueOf(schema: OptionSchema, text: string): unknown {
   if (schema.type === 'string') return trimmed;
   if (schema.option.unit === 'bytes') return bytesOf(trimmed);
   if (schema.option.unit === 'seconds') return millisecondsOf(trimmed);
+  if (schema.type === 'number') return /^[+-]?(\d+(\.\d*)?|\.\d+)$/.test(trimmed) ? Number(trimmed) : undefined;
   return /^[+-]?\d+$/.test(trimmed) ? Number(trimmed) : undefined;
 }
 
@@ -41,6 +42,7 @@ export function allowedText(schema: OptionSchema): string {
   const { minimum, maximum } = boundsOf(schema);
   if (unit === 'seconds') return `seconds from ${minimum / 1000} to ${maximum / 1000}, or like 500ms, 30s, 5m, 1h`;
   if (unit === 'bytes') return `bytes from ${bytesText(minimum)} to ${bytesText(maximum)}, or like 512KB, 10MB`;
+  if (schema.type === 'number') return `a number from ${minimum} to ${maximum}`;
   return [...choicesOf(schema), `a whole number from ${minimum} to ${maximum}`].join(' or ');
 }
 

@@ -31,3 +31,9 @@ test('names of object members are no choices', () => {
     for (const text of ['constructor', 'toString', '__proto__']) assert.equal(valueOf(schema, text), undefined);
   }
 });
+
+test('a number that need not be whole is read as such', () => {
+  const [, schema] = options.find(([name]) => name === 'similarityThreshold')!;
+  for (const [text, value] of [['0.85', 0.85], ['.5', 0.5], ['1', 1], ['-0.5', -0.5]] as const) assert.equal(valueOf(schema, text), value);
+  for (const text of ['', 'abc', '0,85', '1e-1', 'NaN', '0x1', '.']) assert.equal(valueOf(schema, text), undefined);
+});

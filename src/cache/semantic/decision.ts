@@ -11,6 +11,9 @@ export type Policy = {
   readonly learning?: Learning | undefined;
 };
 
+/** Where the operator says nothing. The seed's 0.85 is that of the bare cosine; a verifier needs to see more. */
+export const defaultThresholds: Readonly<Record<Mode, number>> = { cosine: 0.85, guarded: 0.8, verified: 0.5 };
+
 export type Decision = {
   readonly hit: boolean;
   /** What refused it. */
@@ -35,7 +38,9 @@ export function decide(
   const compared = `cosine ${similarity.toFixed(4)}`;
   if (similarity < threshold) return { hit: false, by: 'threshold', reason: `${compared} < ${threshold}` };
   let reason = `${compared} >= ${threshold}`;
-  if (policy.mode !== 'cosine' && policy.judge !== undefined) {
+  if (policy.mode !== 'cosine') {
+    // A verdict that is missing is not a good one.
+    if (policy.judge === undefined) return { hit: false, by: 'verdict', reason: `${compared}; no verdict` };
     const verdict = policy.judge(pair);
     reason = `${compared}; ${verdict.reason}`;
     if (!verdict.same) return { hit: false, by: 'verdict', reason };
