@@ -118,6 +118,8 @@ export const semanticCandidatesMax = 8;
 export const semanticEntryOverheadBytes = 1024;
 /** How often graphs that changed are saved. */
 export const semanticSaveEveryMs = 300_000;
+/** Changes written to a store in one step. */
+export const semanticWriteChanges = 1000;
 /** Of a dump: entries written to the store at once, and the longest line. */
 export const semanticLoadEntries = 64;
 export const semanticLineBytesMax = 16 * 1024 * 1024;

@@ -21,7 +21,7 @@ export type LoadOptions = {
 
 export type LoadReport = {
   readonly loaded: number;
-  /** There already, or ended. */
+  /** There already, ended, or larger than its namespace may be. */
   readonly passedOver: number;
   /** Lines that make no sense: how many, and of the first few the number and why. */
   readonly refused: number;

@@ -53,7 +53,7 @@ export class Namespace {
     const before = this.exact(entry.partition.key, exact)?.entry;
     if (before !== undefined && isLater(before, entry)) return entry.id;
     if (before !== undefined) this.remove(before.id);
-    this.#insert({ entry, exact, bytes: bytesOf(entry, unit), slot: undefined }, unit);
+    this.#insert({ entry, exact, bytes: entryBytes(entry, unit), slot: undefined }, unit);
     return before?.id;
   }
 
@@ -157,7 +157,8 @@ function isLater(left: Entry, right: Entry): boolean {
   return left.createdMs === right.createdMs ? left.id > right.id : left.createdMs > right.createdMs;
 }
 
-function bytesOf({ question, answer, tags }: Entry, unit: Float32Array | undefined): number {
+/** What an entry counts for in memory. */
+export function entryBytes({ question, answer, tags }: Entry, unit: Float32Array | undefined): number {
   const chars = tags.reduce((sum, tag) => sum + tag.length, question.length * 2);
   return chars * 2 + answer.byteLength + (unit?.byteLength ?? 0) + semanticEntryOverheadBytes;
 }

@@ -79,7 +79,10 @@ export class SemanticCache {
     return this.#choose(partition, question, found.map(({ owner, similarity }) => ({ held: owner, similarity })), threshold);
   }
 
-  /** Resolves once the entry is as durable as the store makes it and can be hit. An entry with the same text leaves. */
+  /**
+   * Resolves once the entry is as durable as the store makes it and can be hit. An entry with the same text leaves.
+   * Throws REQUEST_TOO_LARGE for one that would drive out all others, and BACKEND_FAILED when the store does not take it.
+   */
   async put(partition: Partition, entry: NewEntry): Promise<Entry> {
     const identity = entry.model ?? this.model.identity;
     const vector = unitVector(entry.vector, identity === this.model.identity ? this.model.dimension : entry.vector.length);
@@ -88,6 +91,7 @@ export class SemanticCache {
     // Later than the one it replaces, on whatever clock.
     const nowMs = Math.max(this.#upkeep.now(), (before?.entry.createdMs ?? 0) + 1);
     const made = makeEntry(partition, entry, identity, nowMs, this.#options);
+    if (!this.#upkeep.fits(made, vector)) throw new ServerError('REQUEST_TOO_LARGE', 'The entry is larger than the memory of its namespace.');
     const changes: Change[] = [{ kind: 'put', entry: made, vector }];
     if (before !== undefined) changes.push({ kind: 'delete', id: before.entry.id });
     await this.#upkeep.write(changes);
@@ -182,7 +186,7 @@ export class SemanticCache {
       batch = [];
     };
     for await (const read of lines.read(chunks, this.#upkeep.now)) {
-      if (this.#upkeep.holdings.has(read.entry.id)) lines.passedOver();
+      if (this.#upkeep.holdings.has(read.entry.id) || !this.#upkeep.fits(read.entry, read.vector)) lines.passedOver();
       else batch.push({ kind: 'put', ...read });
       if (batch.length >= semanticLoadEntries) await flush();
     }

@@ -1,12 +1,13 @@
 // What goes on behind lookups and puts: writing to the store, and leaving what has ended or is too much.
 import { ServerError } from '../../errors.ts';
-import { semanticLessonsMax, semanticSweepMs, semanticUseFlushMs } from '../../limits.ts';
+import { semanticLessonsMax, semanticSweepMs, semanticUseFlushMs, semanticWriteChanges } from '../../limits.ts';
 import type { SemanticMetrics } from './counts.ts';
 import { hasEnded, useOf } from './entry.ts';
 import { GraphKeeper, type GraphOptions } from './graph-keeper.ts';
 import { Holdings, type Limits, type VectorModel } from './holdings.ts';
-import type { Held } from './namespace.ts';
+import { entryBytes, type Held } from './namespace.ts';
 import type { Change, SemanticStore } from './store.ts';
+import type { Entry } from './types.ts';
 import { Uses } from './uses.ts';
 
 export type UpkeepOptions = {
@@ -65,11 +66,19 @@ export class Upkeep {
     await this.#settled;
   }
 
+  /** Whether the entry alone is within the limits; one that is not would only drive out all others. */
+  fits(entry: Entry, vector: Float32Array): boolean {
+    const { bytesMaxPerNamespace, bytesMax } = this.#options.limits;
+    return entryBytes(entry, vector) <= Math.min(bytesMaxPerNamespace, bytesMax);
+  }
+
   /** Resolves when the store has it all and memory too. Throws BACKEND_FAILED. */
   async write(changes: readonly Change[]): Promise<void> {
-    if (changes.length === 0) return;
     try {
-      await this.#options.store.write(changes);
+      // In portions, so that nobody deletes a hundred thousand entries in one step that others wait for.
+      for (let at = 0; at < changes.length; at += semanticWriteChanges) {
+        await this.#options.store.write(changes.slice(at, at + semanticWriteChanges));
+      }
     } catch (error) {
       this.#options.metrics.storeFailed();
       throw new ServerError('BACKEND_FAILED', 'The store of the semantic cache is not available.', { cause: error });

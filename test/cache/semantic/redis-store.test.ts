@@ -224,3 +224,15 @@ test('a server that starts later has everything, and one that ends lets its proc
   await late.ask({ kind: 'close' });
   assert.deepEqual(await exited, [0, null]);
 });
+
+test('a server that starts without Redis answers, and has everything when Redis comes', { skip }, async (t) => {
+  const { redis, replicas: [first] } = await setUp(t, 1, '--dir', temporaryDirectory(t), '--appendonly', 'yes', '--appendfsync', 'always');
+  const id = (await first!.ask({ kind: 'put', question: 'a question' })) as string;
+  await redis.kill();
+  const late = await new Replica(`redis://127.0.0.1:${redis.port}`).ready();
+  t.after(() => late.child.kill('SIGKILL'));
+  assert.equal(await late.ask({ kind: 'lookup', question: 'a question' }), 'miss');
+  await assert.rejects(late.ask({ kind: 'put', question: 'another' }), /BACKEND_FAILED/);
+  await redis.start();
+  await agree([first!, late], [id], recoverMs);
+});

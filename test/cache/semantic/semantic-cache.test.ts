@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bytes, embed, limits, never, openCache, partition, put, textOf, vectorOf } from './support.ts';
+import { MemoryStore } from '../../../src/cache/semantic/store.ts';
+import type { Judge, Learning } from '../../../src/cache/semantic/types.ts';
+import { bytes, countingMetrics, embed, limits, never, openCache, partition, put, textOf, vectorOf } from './support.ts';
 
 test('the same text is found without an embedding, whatever its white space and Unicode form', async (t) => {
   const cache = await openCache(t);
@@ -116,4 +118,71 @@ test('entries are listed and deleted by id, tag and age, in their own namespace 
   assert.equal(await cache.delete('one', { tag: 'x' }), 0);
   assert.equal(await cache.delete('one', { all: true }), 1);
   assert.equal(cache.list('two').total, 1);
+});
+
+test('an entry that is larger than its namespace may be is refused and drives nobody out', async (t) => {
+  const cache = await openCache(t, { limits: { ...limits, bytesMaxPerNamespace: 10_000 } });
+  await put(cache, 'small');
+  await assert.rejects(put(cache, 'large', 'x'.repeat(10_000)), { code: 'REQUEST_TOO_LARGE' });
+  assert.deepEqual(cache.list('one').entries.map(({ question }) => question), ['small']);
+});
+
+test('a store that fails fails the put and the delete, and hits go on', async (t) => {
+  const store = new MemoryStore();
+  const metrics = countingMetrics();
+  const cache = await openCache(t, { store, metrics });
+  const { id } = await put(cache, 'a question');
+  const { write } = store;
+  store.write = async () => {
+    throw new Error('disk full at /secret/place');
+  };
+  await assert.rejects(put(cache, 'another'), { code: 'BACKEND_FAILED', message: 'The store of the semantic cache is not available.' });
+  await assert.rejects(cache.delete('one', { id }), { code: 'BACKEND_FAILED' });
+  assert.ok((await cache.lookup(partition, 'a question', never)).hit);
+  assert.equal((await cache.lookup(partition, 'another', embed('another'))).hit, false);
+  assert.equal(metrics.counts['storeFailed'], 2);
+  store.write = write;
+  assert.equal(await cache.delete('one', { id }), 1);
+});
+
+test('a wrong hit leaves, and what it taught outlives it', async (t) => {
+  const learning: Learning = {
+    start: () => 0,
+    observe: (state, similarity, correct) => (correct ? state : Math.max(state as number, similarity)),
+    decide: (state, similarity) => (similarity > (state as number) ? 'exploit' : 'explore'),
+  };
+  const cache = await openCache(t, { policy: { mode: 'cosine', threshold: 0.85, learning } });
+  const near = 'three two one';
+  const { id } = await put(cache, 'one two three');
+  assert.ok((await cache.lookup(partition, near, embed(near))).hit);
+  assert.equal(await cache.feedback('two', id, { question: near, wrong: true }), false);
+  assert.equal(await cache.feedback('one', id, { question: near, wrong: true }), true);
+  assert.equal(cache.get('one', id), undefined);
+  await put(cache, 'one two three');
+  const refused = await cache.lookup(partition, near, embed(near));
+  assert.ok(!refused.hit && /earlier feedback/.test(refused.nearest!.reason));
+  assert.ok((await cache.lookup(partition, 'one two three', never)).hit, 'the same text is not a matter of similarity');
+  assert.deepEqual([cache.stats().falseHitsReported, cache.stats().refused], [1, 1]);
+});
+
+test('a verdict is asked about what is above the threshold, nearest first, and says why', async (t) => {
+  const asked: string[] = [];
+  const judge: Judge = ({ cached }) => {
+    asked.push(cached);
+    return { same: cached === 'three one two', score: 1, reason: `about ${cached}` };
+  };
+  const metrics = countingMetrics();
+  const cache = await openCache(t, { policy: { mode: 'verified', threshold: 0.85, judge }, metrics });
+  for (const question of ['one two three', 'three one two', 'something else']) await put(cache, question);
+  const found = await cache.lookup(partition, 'two three one', embed('two three one'));
+  assert.ok(found.hit && found.entry.question === 'three one two');
+  assert.match(found.reason, /about three one two$/);
+  assert.ok(asked.length <= 2 && !asked.includes('something else'));
+  await cache.delete('one', { id: found.entry.id });
+  const refused = await cache.lookup(partition, 'two three one', embed('two three one'));
+  assert.ok(!refused.hit && /about one two three$/.test(refused.nearest!.reason));
+  assert.equal(metrics.counts['refused'], 1);
+  const without = await openCache(t, { policy: { mode: 'verified', threshold: 0.85 } });
+  await put(without, 'one two three');
+  assert.equal((await without.lookup(partition, 'two three one', embed('two three one'))).hit, false, 'no verdict is no hit');
 });
