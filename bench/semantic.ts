@@ -101,25 +101,30 @@ async function fill(cache: SemanticCache, rows: VectorRows<{ number: number }>):
 }
 
 async function compare(cache: SemanticCache, rows: VectorRows<{ number: number }>): Promise<boolean> {
+  const queries = Array.from({ length: searches }, (_, i) => (
+    i % 2 === 0 ? newQuestion() : near(rows.row(Math.floor(random() * entries)).slice(), 0.02)));
   const [graphMs, scanMs] = [new Float64Array(searches), new Float64Array(searches)];
-  let found = 0;
-  for (let i = 0; i < searches; i += 1) {
-    const query = i % 2 === 0 ? newQuestion() : near(rows.row(Math.floor(random() * entries)).slice(), 0.02);
-    let startMs = performance.now();
-    const hit = await cache.lookup(partition, `unknown ${i}`, async () => query);
+  const answers: (string | undefined)[] = [];
+  for (const [i, query] of queries.entries()) {
+    const startMs = performance.now();
+    const found = await cache.lookup(partition, `unknown ${i}`, async () => query);
     graphMs[i] = performance.now() - startMs;
-    startMs = performance.now();
+    answers.push(found.hit ? found.entry.question : undefined);
+  }
+  let right = 0;
+  for (const [i, query] of queries.entries()) {
+    const startMs = performance.now();
     const best = new Best<{ number: number }>(1);
     for (let slot = 0; slot < rows.slots; slot += 1) best.offer(rows.owner(slot)!, slot, rows.similarity(slot, query));
     scanMs[i] = performance.now() - startMs;
-    if (hit.hit && hit.entry.question === `question ${best.found[0]!.owner.number}`) found += 1;
+    if (answers[i] === `question ${best.found[0]!.owner.number}`) right += 1;
   }
   graphMs.sort();
   scanMs.sort();
   say('search through the graph, p50 / p99', `${percentile(graphMs, 0.5)} / ${percentile(graphMs, 0.99)}`);
   say('exact scan of the same rows, p50 / p99', `${percentile(scanMs, 0.5)} / ${percentile(scanMs, 0.99)}`);
-  say('recall@1 against the exact scan', (found / searches).toFixed(4));
-  return graphMs[Math.floor(searches * 0.99)]! <= searchMsMax && found / searches >= recallMin;
+  say('recall@1 against the exact scan', (right / searches).toFixed(4));
+  return graphMs[Math.floor(searches * 0.99)]! <= searchMsMax && right / searches >= recallMin;
 }
 
 /** Searches, puts and deletes at once, as a full cache sees them. */
