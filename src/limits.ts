@@ -115,7 +115,7 @@ export const semanticTombstonesMax = 0.25;
 /** Neighbours of a question that the verdict is asked about. */
 export const semanticCandidatesMax = 8;
 /** What an entry weighs beside its text, its vector and its answer: maps, objects and strings' heads, as measured. */
-export const semanticEntryOverheadBytes = 1024;
+export const semanticEntryOverheadBytes = 2048;
 /** How often graphs that changed are saved. */
 export const semanticSaveEveryMs = 300_000;
 /** Changes written to a store in one step. */

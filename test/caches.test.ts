@@ -1,0 +1,35 @@
+// The semantic cache as the options make it.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openSemanticCache, type SemanticJudges } from '../src/caches.ts';
+import { configOf } from '../src/config.ts';
+import { createLog } from '../src/log.ts';
+import { Metrics } from '../src/metrics.ts';
+
+const judges: SemanticJudges = { judgeOf: (mode) => ({ similarity }) => ({ same: similarity > 0.9, score: similarity, reason: mode }) };
+const partition = { namespace: 'one', key: '' };
+const model = { identity: 'm', dimension: 2 };
+const answer = new Uint8Array(1);
+
+test('mode, threshold, bounds and time come from the options; without judges there is only mode cosine', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-caches-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const log = createLog({ logLevel: 'silent' });
+  const open = async (values: Parameters<typeof configOf>[0], given?: SemanticJudges) => {
+    const cache = await openSemanticCache(configOf({ dataDirectory: directory, ...values }), model, new Metrics('1'), log, given);
+    const { mode, threshold, entriesMaxPerNamespace } = cache.stats();
+    const entry = await cache.put(partition, { question: 'q', vector: Float32Array.of(1, 1), answer });
+    const found = await cache.lookup(partition, 'p', async () => Float32Array.of(1, 2));
+    await cache.close();
+    return { mode, threshold, entriesMaxPerNamespace, lives: entry.ttlMs, sliding: entry.sliding, reason: found.hit ? found.reason : 'miss' };
+  };
+  assert.deepEqual(await open({}), {
+    mode: 'cosine', threshold: 0.85, entriesMaxPerNamespace: 1000, lives: undefined, sliding: false, reason: 'cosine 0.9487 >= 0.85' });
+  assert.deepEqual(await open({ semanticTtlMs: 5000, semanticSliding: true, semanticEntriesMax: 7 }, judges), {
+    mode: 'verified', threshold: 0.5, entriesMaxPerNamespace: 7, lives: 5000, sliding: true, reason: 'cosine 0.9487; verified' });
+  const { mode, threshold, reason } = await open({ semanticMode: 'guarded', similarityThreshold: 0.95 }, judges);
+  assert.deepEqual([mode, threshold, reason], ['guarded', 0.95, 'miss']);
+});
