@@ -101,8 +101,9 @@ export const breakerFailuresMax = 3;
 export const breakerProbeMs = 250;
 export const breakerReconnectProbes = 12;
 /** Rows of a scan for near questions before others get their turn: about a millisecond of 384 values each. */
+/** Rows of a scan for near questions before others get their turn: about half a millisecond of 384 values each. */
 export const semanticScanRows = 4096;
-/** From here on a partition has a graph: a scan of that many rows of 384 values takes more than a millisecond. */
+/** From here on a partition has a graph: a scan of that many rows of 384 values takes longer than a graph and its thread. */
 export const semanticGraphRowsMin = 4096;
 /** Rows handed to the graphs' thread at once. */
 export const semanticGraphAddRows = 64;
@@ -115,7 +116,7 @@ export const semanticTombstonesMax = 0.25;
 /** Neighbours of a question that the verdict is asked about. */
 export const semanticCandidatesMax = 8;
 /** What an entry weighs beside its text, its vector and its answer: maps, objects and strings' heads, as measured. */
-export const semanticEntryOverheadBytes = 2048;
+export const semanticEntryOverheadBytes = 1024;
 /** How often graphs that changed are saved. */
 export const semanticSaveEveryMs = 300_000;
 /** Changes written to a store in one step. */

@@ -19,7 +19,11 @@ export type FileChange =
   | { readonly kind: 'use'; readonly use: Use }
   | { readonly kind: 'lesson'; readonly id: string; /** '' forgets it. */ readonly json: string };
 
-export type FileEntry = { readonly id: string; readonly record: Uint8Array; readonly use: Use | undefined };
+/** Records one after another: one buffer crosses to the other thread in a tenth of the time that many take. */
+export type FilePortion = {
+  readonly bytes: Uint8Array;
+  readonly entries: readonly { readonly id: string; readonly length: number; readonly use: Use | undefined }[];
+};
 
 type Table = Database<Buffer, string>;
 
@@ -57,17 +61,19 @@ export class LmdbFile {
     });
   }
 
-  /** Entries after that id in the order of ids, until they have so many bytes; an empty list ends it. */
-  read(after: string, bytesMax: number): FileEntry[] {
-    const found: FileEntry[] = [];
+  /** Entries after that id in the order of ids, until they have so many bytes; none when there are no more. */
+  read(after: string, bytesMax: number): FilePortion {
+    const records: Buffer[] = [];
+    const entries: { id: string; length: number; use: Use | undefined }[] = [];
     let bytes = 0;
     for (const { key: id, value: record } of this.#entries.getRange({ start: after, exclusiveStart: true })) {
       const use = this.#uses.get(id);
-      found.push({ id, record, use: use && decodeUse(id, use) });
+      records.push(record);
+      entries.push({ id, length: record.length, use: use && decodeUse(id, use) });
       bytes += record.length;
       if (bytes >= bytesMax) break;
     }
-    return found;
+    return { bytes: Buffer.concat(records), entries };
   }
 
   lessons(): [string, string][] {

@@ -2,7 +2,7 @@
 // Invariant: the view hears of changes in the order of their commits, and only of those that were committed.
 import { AskedThread } from '../../asked-thread.ts';
 import { semanticReadBytes } from '../../limits.ts';
-import type { FileChange, FileEntry } from './lmdb-file.ts';
+import type { FileChange, FilePortion } from './lmdb-file.ts';
 import type { FileRequest } from './lmdb-thread.ts';
 import { decodeRecord, encodeRecord, RecordError } from './record.ts';
 import type { Change, Lesson, SemanticStore, StoreView, Use } from './store.ts';
@@ -34,13 +34,15 @@ export class LmdbStore implements SemanticStore {
     const seen = new Set<string>();
     const damaged: string[] = [];
     for (let after = ''; ;) {
-      const portion = (await this.#ask({ kind: 'read', after, bytesMax: semanticReadBytes })) as FileEntry[];
-      if (portion.length === 0) break;
-      for (const { id, record, use } of portion) {
-        if (tell(view, record, use)) seen.add(id);
+      const { bytes, entries } = (await this.#ask({ kind: 'read', after, bytesMax: semanticReadBytes })) as FilePortion;
+      if (entries.length === 0) break;
+      let at = 0;
+      for (const { id, length, use } of entries) {
+        if (tell(view, bytes.subarray(at, at + length), use)) seen.add(id);
         else damaged.push(id);
+        at += length;
       }
-      after = portion.at(-1)!.id;
+      after = entries.at(-1)!.id;
     }
     view.retain(seen);
     for (const [id, json] of (await this.#ask({ kind: 'lessons' })) as [string, string][]) {

@@ -49,9 +49,9 @@ export function decodeRecord(bytes: Uint8Array, use?: Use): StoredEntry {
   const answerAt = vectorAt + record.readUInt32LE(checkedAt + 4) * Float32Array.BYTES_PER_ELEMENT;
   const head = JSON.parse(record.toString('utf8', headAt, vectorAt)) as Head;
   const { id, namespace, key, question, tags, createdMs, expiresMs, ttlMs, sliding, model } = head;
-  const vector = new Float32Array(Uint8Array.from(record.subarray(vectorAt, answerAt)).buffer);
+  const vector = new Float32Array(new Uint8Array(record.subarray(vectorAt, answerAt)).buffer);
   const entry: Entry = {
-    id, partition: { namespace, key }, question, answer: Uint8Array.from(record.subarray(answerAt)), tags, createdMs,
+    id, partition: { namespace, key }, question, answer: new Uint8Array(record.subarray(answerAt)), tags, createdMs,
     ttlMs: ttlMs ?? undefined, sliding, model, uses: use?.uses ?? 0, lastUsedMs: use?.lastUsedMs ?? createdMs,
     expiresMs: use === undefined ? expiresMs ?? undefined : use.expiresMs,
   };

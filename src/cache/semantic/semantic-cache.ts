@@ -92,9 +92,8 @@ export class SemanticCache {
     const nowMs = Math.max(this.#upkeep.now(), (before?.entry.createdMs ?? 0) + 1);
     const made = makeEntry(partition, entry, identity, nowMs, this.#options);
     if (!this.#upkeep.fits(made, vector)) throw new ServerError('REQUEST_TOO_LARGE', 'The entry is larger than the memory of its namespace.');
-    const changes: Change[] = [{ kind: 'put', entry: made, vector }];
-    if (before !== undefined) changes.push({ kind: 'delete', id: before.entry.id });
-    await this.#upkeep.write(changes);
+    const changes: Change[] = before === undefined ? [] : [{ kind: 'delete', id: before.entry.id }];
+    await this.#upkeep.write([...changes, { kind: 'put', entry: made, vector }]);
     this.#upkeep.trim([partition.namespace]);
     return holdings.namespace(partition.namespace)?.get(made.id)?.entry ?? made;
   }

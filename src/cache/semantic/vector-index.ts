@@ -125,9 +125,9 @@ export class VectorIndex<Owner extends object> {
 
   /** Lets others in between after each portion. */
   async #scan(unit: Float32Array, best: Best<Owner>): Promise<void> {
-    for (let slot = 0; slot < this.#rows.slots; slot += 1) {
-      if (slot > 0 && slot % semanticScanRows === 0) await turn();
-      this.#offer(slot, unit, best);
+    for (let from = 0; from < this.#rows.slots; from += semanticScanRows) {
+      if (from > 0) await turn();
+      this.#rows.scan(unit, from, Math.min(from + semanticScanRows, this.#rows.slots), best);
     }
   }
 

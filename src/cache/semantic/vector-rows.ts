@@ -81,23 +81,38 @@ export class VectorRows<Owner extends object> {
   }
 
   similarity(slot: number, unit: Float32Array): number {
+    const values = this.#values;
+    let sum = 0;
+    for (let i = 0, at = slot * this.dimension; i < this.dimension; i++, at++) sum += values[at]! * unit[i]!;
+    return sum;
+  }
+
+  /** Offers the rows of slots `from` to below `to`. Four at a time: that takes half as long as one by one. */
+  scan(unit: Float32Array, from: number, to: number, best: Best<Owner>): void {
     const { dimension } = this;
     const values = this.#values;
-    let at = slot * dimension;
-    let a = 0;
-    let b = 0;
-    let c = 0;
-    let d = 0;
-    let i = 0;
-    // Four sums: each addition need not wait for the one before it.
-    for (; i + 3 < dimension; i += 4, at += 4) {
-      a += values[at]! * unit[i]!;
-      b += values[at + 1]! * unit[i + 1]!;
-      c += values[at + 2]! * unit[i + 2]!;
-      d += values[at + 3]! * unit[i + 3]!;
+    let slot = from;
+    for (; slot + 3 < to; slot += 4) {
+      let [a, b, c, d] = [0, 0, 0, 0];
+      let at = slot * dimension;
+      for (let i = 0; i < dimension; i++, at++) {
+        const value = unit[i]!;
+        a += values[at]! * value;
+        b += values[at + dimension]! * value;
+        c += values[at + 2 * dimension]! * value;
+        d += values[at + 3 * dimension]! * value;
+      }
+      this.#offer(slot, a, best);
+      this.#offer(slot + 1, b, best);
+      this.#offer(slot + 2, c, best);
+      this.#offer(slot + 3, d, best);
     }
-    for (; i < dimension; i++, at++) a += values[at]! * unit[i]!;
-    return a + b + c + d;
+    for (; slot < to; slot++) this.#offer(slot, this.similarity(slot, unit), best);
+  }
+
+  #offer(slot: number, similarity: number, best: Best<Owner>): void {
+    const owner = this.#owners[slot];
+    if (owner !== undefined) best.offer(owner, slot, similarity);
   }
 
   #grow(): void {
