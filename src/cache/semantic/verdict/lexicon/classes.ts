@@ -1,0 +1,41 @@
+// Closed classes: two members of one class never mean the same, so questions that differ in them differ.
+
+/** Class name, colon, members; variants of one member are joined by '='. */
+export const classes = `
+weekday: monday=mon tuesday=tue wednesday=wed thursday=thu friday=fri saturday=sat sunday=sun
+month: january=jan february=feb march april june july august=aug september=sept october=oct november=nov december=dec
+season: spring summer autumn winter
+time: now=currently=presently=current=nowadays today tomorrow yesterday tonight
+recurrence: hourly daily weekly monthly quarterly annually=yearly=annual
+length: meter=metre=m kilometer=kilometre=km centimeter=centimetre=cm millimeter=millimetre=mm mile=mi yard=yd foot=ft inch nanometer=nm lightyear acre hectare furlong
+weight: gram=gramme=g kilogram=kilo=kg milligram=mg microgram=mcg pound=lb ounce=oz tonne=ton
+volume: liter=litre=l milliliter=millilitre=ml gallon=gal pint=pt quart=qt cup tablespoon=tbsp teaspoon=tsp
+temperature: celsius=centigrade=°c fahrenheit=°f kelvin
+duration: millisecond=ms second=sec minute=min hour=hr day week month year=yr decade century fortnight
+data: byte=b kilobyte=kb megabyte=mb gigabyte=gb terabyte=tb petabyte=pb bit kibibyte=kib mebibyte=mib gibibyte=gib
+energy: joule=j calorie=kcal watt=w kilowatt=kw kwh horsepower=hp volt=v ampere=amp=amps
+speed: mph kph=kmh knot mach
+pressure: psi pascal=pa bar atm
+angle: degree=° radian=rad
+money: dollar=usd=$ euro=eur=€ pound=gbp=£=sterling yen=jpy=¥ yuan=cny=rmb rupee=inr=₹ franc=chf won=krw peso=mxn ruble=rub=rouble bitcoin=btc ether=eth cent penny
+colour: red blue green yellow orange purple=violet pink brown black white gray=grey
+family: mother=mom=mum father=dad son daughter brother sister uncle aunt grandmother=grandma grandfather=grandpa husband wife nephew niece cousin
+meal: breakfast lunch dinner=supper brunch
+compass: north=northern south=southern east=eastern west=western
+quantifier: all=every=each none no most=majority some half only both either
+shape: mean median mode
+aggregate: average=avg minimum=min maximum=max total=sum count
+rank: first=1st second=2nd third=3rd fourth=4th fifth=5th sixth=6th seventh=7th eighth=8th ninth=9th tenth=10th last
+continent: africa europe asia america australia antarctica oceania
+`;
+
+/** Only these ask about quantities in their own unit; a class that is missing in one question says nothing. */
+export const numberWords = `
+zero=0 two=2 three=3 four=4 five=5 six=6 seven=7 eight=8 nine=9 ten=10 eleven=11 twelve=12 dozen=12 thirteen=13 fourteen=14 fifteen=15 sixteen=16
+seventeen=17 eighteen=18 nineteen=19 twenty=20 thirty=30 forty=40 fifty=50 sixty=60 seventy=70 eighty=80 ninety=90 hundred=100 thousand=1000 million=1000000 billion=1000000000
+`;
+
+/** Words that turn a statement into its contrary. */
+export const negations = `not no never without none nobody nothing nowhere neither nor cannot except excluding exclude unless avoid lack lacking`;
+
+export const questionWords = `who whom whose when where why what which how`;
