@@ -1,6 +1,6 @@
 // Who does what to whom, and from where to where: the same words in exchanged places.
 import type { Alignment, Side } from './align.ts';
-import { directionSet, infinitiveHeadSet, symmetricSet } from './lexicon.ts';
+import { areOpposites, directionSet, infinitiveHeadSet, symmetricSet } from './lexicon.ts';
 import type { Word } from './words.ts';
 
 /** Pairs tried; longer questions have more words in common than can be exchanged with sense. */
@@ -8,7 +8,7 @@ const matchedMax = 24;
 
 /** Words that changed places, or that a 'to' or 'from' left for another word. */
 export function directionReversed(alignment: Alignment): string | undefined {
-  return exchanged(alignment) ?? redirected(alignment) ?? turnedOnAsker(alignment);
+  return exchanged(alignment) ?? exchanged({ a: alignment.b, b: alignment.a }) ?? redirected(alignment) ?? turnedOnAsker(alignment);
 }
 
 /** Two words whose exchange makes the one question more like the other. */
@@ -22,6 +22,8 @@ function exchanged({ a, b }: Alignment): string | undefined {
     for (const j of matched.slice(n + 1)) {
       if (a.partners[i]! < a.partners[j]! || bases[i] === bases[j] || isSymmetric(a, i, j)) continue;
       if (isCompound(a, b, i, j) || isPassive(a, b, i) || isPassive(a, b, j)) continue;
+      // A tenant and a landlord: whoever stands first acts.
+      if (areOpposites(bases[i]!, bases[j]!)) return `order reversed: ${words[i]!.text} / ${words[j]!.text}`;
       const swapped = [...bases];
       [swapped[i], swapped[j]] = [bases[j]!, bases[i]!];
       // One pair more comes about by chance.

@@ -25,9 +25,11 @@ const contrastingPrepositions: readonly (readonly [string, string])[] = [
   ['inside', 'outside'], ['before', 'during'], ['after', 'during'], ['more', 'less'], ['more', 'fewer'], ['most', 'least'], ['many', 'few'],
 ];
 /** Classes whose mere mention narrows a question. */
-const narrowing: ReadonlySet<string> = new Set(['weekday', 'month', 'season', 'time', 'temperature', 'money', 'continent', 'colour']);
+const narrowing: ReadonlySet<string> = new Set(['weekday', 'month', 'season', 'time', 'unit of temperature', 'unit of money', 'continent', 'colour']);
 /** Which time is meant when none is said. */
 const impliedMembers: ReadonlySet<string> = new Set(['now', 'today']);
+const relativeTimes: ReadonlySet<string> = new Set(['last', 'next', 'previous', 'past', 'coming', 'upcoming', 'latest']);
+const timeClasses: ReadonlySet<string> = new Set(['unit of duration', 'weekday', 'month', 'season']);
 const conditionWordsMax = 6;
 const firstPersons: ReadonlySet<string> = new Set(['i', 'my', 'we', 'our', 'me']);
 const narrowingWords: ReadonlySet<string> = new Set(['only', 'illegal']);
@@ -68,12 +70,19 @@ function coreWords(side: Side): Word[] {
 }
 
 function opposites({ a, b }: Alignment): string | undefined {
-  const openB = unmatched(b);
-  for (const x of unmatched(a)) {
+  const [openA, openB] = [openTo(a, b), openTo(b, a)];
+  for (const x of openA) {
     const y = openB.find((other) => areOpposites(x.base, other.base) || areOpposites(x.text, other.text));
-    if (y !== undefined) return `opposites: ${x.text} / ${y.text}`;
+    // Two words of grammar are the prepositions' rule.
+    if (y !== undefined && (x.kind !== 'function' || y.kind !== 'function')) return `opposites: ${x.text} / ${y.text}`;
   }
   return undefined;
+}
+
+/** Words without a partner, those of grammar that the other question lacks among them. */
+function openTo(side: Side, other: Side): Word[] {
+  const texts = new Set(other.question.words.map((word) => word.text));
+  return [...unmatched(side), ...coreWords(side).filter((word) => word.kind === 'function' && !texts.has(word.text))];
 }
 
 function prepositions({ a, b }: Alignment): string | undefined {
@@ -86,30 +95,34 @@ function prepositions({ a, b }: Alignment): string | undefined {
 }
 
 function memberships({ a, b }: Alignment): string | undefined {
-  const [inA, inB] = [a, b].map(membersOf) as [Map<string, Set<string>>, Map<string, Set<string>>];
-  for (const [name, members] of inA) {
-    const others = inB.get(name);
-    if (others === undefined) continue;
-    const onlyA = [...members].filter((member) => !others.has(member));
-    const onlyB = [...others].filter((member) => !members.has(member));
-    if (onlyA.length > 0 && onlyB.length > 0) return `${name} differs: ${onlyA.join(', ')} / ${onlyB.join(', ')}`;
+  const [ofA, ofB] = [membersOf(a, b), membersOf(b, a)];
+  for (const x of ofA) {
+    const y = ofB.find((word) => sameClass(x.member!.name, word.member!.name) && x.member!.member !== word.member!.member);
+    if (y !== undefined) return `${x.member!.name} differs: ${x.text} / ${y.text}`;
   }
   return undefined;
 }
 
-/** Units of one letter count only behind a number. */
-function membersOf(side: Side): Map<string, Set<string>> {
-  const found = new Map<string, Set<string>>();
+/** Whatever the units measure, an answer in one is none in another. */
+function sameClass(a: string, b: string): boolean {
+  return a === b || a.startsWith('unit of') && b.startsWith('unit of');
+}
+
+/** Members of closed classes that the other side lacks. Units of one letter count only behind a number. */
+function membersOf(side: Side, other: Side): Word[] {
   const { words } = side.question;
-  words.forEach((word, i) => {
-    if (word.member === undefined || side.extraSentences.has(word.sentence)) return;
-    if (word.text.length === 1 && /[a-z]/.test(word.text) && words[i - 1]?.kind !== 'number') return;
-    found.set(word.member.name, (found.get(word.member.name) ?? new Set()).add(word.member.member));
+  const shared = new Set(coreWords(other).map((word) => word.member?.member));
+  const grammar = coreWords(side).filter((word) => word.kind === 'function' && !shared.has(word.member?.member));
+  return [...unmatched(side), ...grammar].filter((word) => {
+    return word.member !== undefined && (word.text.length > 1 || words[words.indexOf(word) - 1]?.kind === 'number');
   });
-  return found;
 }
 
 function narrowed({ a, b }: Alignment): string | undefined {
+  for (const side of [a, b]) {
+    const time = unmatched(side).find((word) => relativeTimes.has(word.text) && nearTime(side, word));
+    if (time !== undefined) return `time in one question only: ${time.text}`;
+  }
   for (const { member, text } of [...unmatched(a), ...unmatched(b)]) {
     if (member === undefined || !narrowing.has(member.name) || impliedMembers.has(member.member)) continue;
     return `${member.name} in one question only: ${text}`;
@@ -117,6 +130,13 @@ function narrowed({ a, b }: Alignment): string | undefined {
   const [wordsA, wordsB] = [a, b].map((side) => new Set(coreWords(side).map((word) => word.text))) as [Set<string>, Set<string>];
   for (const word of narrowingWords) if (wordsA.has(word) !== wordsB.has(word)) return `in one question only: ${word}`;
   return undefined;
+}
+
+/** `last week`, `the week before last`. */
+function nearTime(side: Side, word: Word): boolean {
+  const { words } = side.question;
+  const i = words.indexOf(word);
+  return [i - 2, i - 1, i + 1, i + 2].some((at) => timeClasses.has(words[at]?.member?.name ?? '') || words[at]?.text === 'night');
 }
 
 function names({ a, b }: Alignment): string | undefined {

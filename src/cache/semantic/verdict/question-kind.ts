@@ -1,23 +1,25 @@
 // What kind of answer a question wants: a person, a place, a time, a reason, a quantity.
 import type { Alignment, Side } from './align.ts';
+import { baseForm } from './base-form.ts';
+import { areSynonyms } from './lexicon.ts';
 
-export type QuestionKind = 'who' | 'where' | 'when' | 'why' | 'how many' | 'how long' | 'how far' | 'how often' | 'how old' | 'whether' | 'how' | 'what';
+/** `how many`, `how tall`: a quantity; `how`: a manner; `whether`: yes or no; `what` may ask for any of them. */
+export type QuestionKind = 'who' | 'where' | 'when' | 'why' | 'whether' | 'how' | 'what' | `how ${string}`;
 
-/** Kinds that no rewording turns into each other. 'what' may ask for any of them. */
-const exclusive: ReadonlySet<QuestionKind> = new Set(['who', 'where', 'when', 'why', 'how many', 'how long', 'how far', 'how often', 'how old']);
 /** Kinds that a rewording turns into each other after all. */
-const exchangeable: ReadonlySet<string> = new Set(['how long/when', 'how long/how many', 'how far/how long', 'how far/how many', 'how many/how often']);
-const auxiliaries: ReadonlySet<string> = new Set(['is', 'are', 'was', 'were', 'do', 'does', 'did', 'can', 'could', 'should', 'must', 'will', 'would', 'am', 'has', 'have', 'may']);
-const howWith: Readonly<Record<string, QuestionKind>> = {
-  many: 'how many', much: 'how many', long: 'how long', far: 'how far', often: 'how often', old: 'how old', soon: 'how long', late: 'when', early: 'when',
-};
+const exchangeable: ReadonlySet<string> = new Set([
+  'how/what', 'how/whether', 'how/where', 'how/when', 'what/whether', 'whether/where', 'how long/when', 'how long/how many', 'how long/how soon', 'how far/how long', 'how far/how many', 'how many/how often',
+  'how early/when', 'how late/when', 'how soon/when', 'how hot/what', 'how many/how much',
+]);
+const auxiliaries: ReadonlySet<string> = new Set(['is', 'are', 'was', 'were', 'do', 'does', 'did', 'can', 'could', 'should', 'must', 'will', 'would', 'am', 'has', 'have', 'may', 'be']);
+const measures: ReadonlySet<string> = new Set([
+  'many', 'much', 'long', 'far', 'often', 'old', 'soon', 'late', 'early', 'tall', 'big', 'large', 'high', 'deep', 'wide', 'heavy', 'fast', 'quickly', 'hot', 'cold', 'thick', 'strong', 'hard', 'expensive', 'frequently', 'warm', 'small',
+]);
 
 export function kindsDiffer({ a, b }: Alignment): string | undefined {
   const [kindA, kindB] = [questionKind(a), questionKind(b)];
-  if (kindA === kindB || !exclusive.has(kindA) && !exclusive.has(kindB)) return undefined;
-  const both = exclusive.has(kindA) && exclusive.has(kindB);
-  const whether = (kindA === 'whether' || kindB === 'whether') && kindA !== 'what' && kindB !== 'what';
-  if (!both && !whether || exchangeable.has([kindA, kindB].sort().join('/'))) return undefined;
+  if (kindA === kindB || kindA === 'what' || kindB === 'what') return undefined;
+  if (exchangeable.has([kindA, kindB].sort().join('/')) || areSynonyms(baseForm(kindA.slice(4)), baseForm(kindB.slice(4)))) return undefined;
   return `kinds of question differ: ${kindA} / ${kindB}`;
 }
 
@@ -44,6 +46,6 @@ function kindAt(side: Side, i: number, begins: boolean): QuestionKind | undefine
   // Inside a sentence it also begins a clause of time: "when I was away".
   if (text === 'when') return begins && auxiliaries.has(words[i + 1]?.text ?? '') ? 'when' : undefined;
   if (text === 'what' || text === 'which') return 'what';
-  if (text === 'how') return howWith[words[i + 1]?.text ?? ''] ?? 'how';
+  if (text === 'how') return measures.has(words[i + 1]?.text ?? '') ? `how ${words[i + 1]!.text}` : 'how';
   return begins && auxiliaries.has(text) && words[i + 1]?.text !== 'you' ? 'whether' : undefined;
 }

@@ -123,8 +123,10 @@ function makeWord(part: string, { sentence }: Pick<Piece, 'sentence'>, capitals:
   const place = { sentence, member: number === undefined ? undefined : classMember(text, text) };
   if (number !== undefined) return { text: number, base: number, kind: 'number', weight: numberWeight, capitals: 'none', ...place };
   const base = longFormOf.get(text) ?? baseForm(text);
-  const member = classMember(text, base);
-  if (functionWordSet.has(text)) return { text, base, kind: 'function', weight: 0, capitals: 'none', sentence, member };
+  // In small letters 'may' is no month.
+  const month = text === 'may' && capitals === 'name';
+  const member = text === 'may' && !month ? undefined : classMember(text, base);
+  if (functionWordSet.has(text) && !month) return { text, base, kind: 'function', weight: 0, capitals: 'none', sentence, member };
   const known = wordTable();
   const rarity = Math.min(known.weight(text), known.weight(base));
   const weight = softWordSet.has(base) ? softShare * rarity : Math.max(0.2, rarity);
