@@ -1,10 +1,9 @@
 // Fits the verifier: logistic regression with an L2 penalty and the signs that features.ts prescribes, by
 // accelerated projected gradient. Deterministic: the same pairs give the same weights.
-import { align } from '../../src/cache/semantic/verdict/align.ts';
+import { compare } from '../../src/cache/semantic/verdict/align.ts';
 import { features, featuresOf } from '../../src/cache/semantic/verdict/features.ts';
 import { guardReason } from '../../src/cache/semantic/verdict/guard.ts';
 import type { Weights } from '../../src/cache/semantic/verdict/verifier.ts';
-import { readQuestion } from '../../src/cache/semantic/verdict/words.ts';
 import type { MeasuredPair, PairSet } from './pairs.ts';
 
 export type Example = {
@@ -24,7 +23,7 @@ const neighbourWeight = 0.3;
 const signs: readonly number[] = [...Object.values(features), 0];
 
 export function exampleOf(pair: MeasuredPair, weight: number, groups: readonly number[]): Example {
-  const alignment = align(readQuestion(pair.a), readQuestion(pair.b));
+  const alignment = compare(pair.a, pair.b);
   const guarded = guardReason(alignment) !== undefined;
   return { values: featuresOf(alignment, pair.similarity), same: pair.same, weight, groups, guarded };
 }

@@ -4,6 +4,7 @@ import { areDerived } from './base-form.ts';
 import { isShortened, keystrokesBetween, mistakesMax } from './distance.ts';
 import { areOpposites, areSynonyms } from './lexicon.ts';
 import { wordTable } from './word-table.ts';
+import { readQuestion } from './words.ts';
 import type { Question, Word } from './words.ts';
 
 export type MatchKind = 'same' | 'ending' | 'synonym' | 'short form' | 'mistake';
@@ -24,6 +25,12 @@ const extraShareMax = 0.34;
 const acronymLettersMax = 6;
 /** Typing mistakes that tell a careless hand. */
 const carelessMin = 2;
+
+/** The same whichever question comes first. */
+export function compare(one: string, other: string): Alignment {
+  const [first, second] = one < other ? [one, other] : [other, one];
+  return align(readQuestion(first), readQuestion(second));
+}
 
 export function align(a: Question, b: Question): Alignment {
   const pairing = new Pairing(a, b);
@@ -103,7 +110,12 @@ class Pairing {
 
   /** Where the typing is careless, also a word that exists may be meant for another in the same place. */
   matchMistyped(): void {
-    if (this.kindsA.filter((kind) => kind === 'mistake').length < carelessMin) return;
+    const mistakes = this.kindsA.flatMap((kind, i) => (kind === 'mistake' ? [i] : []));
+    if (mistakes.length < carelessMin) {
+      // One letter for another may make another word, as in nitrate and nitrite.
+      for (const i of mistakes) if (this.#a[i]!.text.length === this.#b[this.partnersA[i]!]!.text.length && !isSwap(this.#a[i]!.text, this.#b[this.partnersA[i]!]!.text)) this.#part(i);
+      return;
+    }
     for (const [i, a] of this.#a.entries()) {
       if (a.kind !== 'content' || this.partnersA[i] !== -1) continue;
       const j = this.#b.findIndex((b, at) => {
@@ -113,6 +125,12 @@ class Pairing {
       });
       if (j >= 0) this.#pair(i, j, 'mistake');
     }
+  }
+
+  #part(i: number): void {
+    const j = this.partnersA[i]!;
+    [this.partnersA[i], this.partnersB[j]] = [-1, -1];
+    [this.kindsA[i], this.kindsB[j]] = [undefined, undefined];
   }
 
   #pair(i: number, j: number, kind: MatchKind, shared = false): void {
@@ -125,25 +143,28 @@ class Pairing {
   #acronymsOf(shorts: readonly Word[], shortPartners: readonly number[], longs: readonly Word[], longPartners: readonly number[],
     pair: (short: number, long: number) => void): void {
     for (const [i, word] of shorts.entries()) {
-      const letters = acronymLetters(word);
-      if (letters === undefined || shortPartners[i] !== -1) continue;
-      for (let start = 0; start < longs.length; start++) {
-        const run = runOfInitials(letters, longs, start);
-        if (run === undefined || run.some((j) => longPartners[j] !== -1)) continue;
-        for (const j of run) pair(i, j);
-        break;
-      }
+      if (shortPartners[i] !== -1) continue;
+      const run = acronymReadings(word).map((letters) => firstRun(letters, longs, longPartners)).find((found) => found !== undefined);
+      for (const j of run ?? []) pair(i, j);
     }
   }
 }
 
 const grades: Readonly<Record<MatchKind, number>> = { same: 4, ending: 3, 'short form': 2.6, synonym: 2.3, mistake: 2 };
 
-/** Its letters and digits, without a plural's s; undefined for words that are hardly a short form. */
-function acronymLetters(word: Word): string | undefined {
-  if (word.kind === 'function' || !/^[a-z0-9]{2,7}$/.test(word.text) || /^\d+$/.test(word.text)) return undefined;
-  const letters = word.capitals === 'acronym' && word.text.length > 2 && word.text.endsWith('s') ? word.text.slice(0, -1) : word.text;
-  return letters.length <= acronymLettersMax ? letters : undefined;
+/** Its letters and digits, then those without a plural's s; none for words that are hardly a short form. */
+function acronymReadings(word: Word): string[] {
+  if (word.kind === 'function' || !/^[a-z0-9]{2,7}$/.test(word.text) || /^\d+$/.test(word.text)) return [];
+  const singular = word.capitals === 'acronym' && word.text.length > 2 && word.text.endsWith('s') ? [word.text.slice(0, -1)] : [];
+  return [word.text, ...singular].filter((letters) => letters.length <= acronymLettersMax);
+}
+
+function firstRun(letters: string, words: readonly Word[], partners: readonly number[]): number[] | undefined {
+  for (let start = 0; start < words.length; start++) {
+    const run = runOfInitials(letters, words, start);
+    if (run !== undefined && run.every((j) => partners[j] === -1)) return run;
+  }
+  return undefined;
 }
 
 /** The words from `start` whose initials are `letters`; grammar between them may be left out. */
@@ -167,7 +188,7 @@ function kindOf(a: Word, b: Word): MatchKind | undefined {
     return a.member.member === b.member.member ? 'synonym' : undefined;
   }
   if (areOpposites(a.base, b.base) || areOpposites(a.text, b.text)) return undefined;
-  if (areDerived(a.text, b.text)) return 'ending';
+  if (areDerived(a.text, b.text) || areDerived(a.base, b.base)) return 'ending';
   if (areSynonyms(a.base, b.base)) return 'synonym';
   if (isShortForm(a, b) || isShortForm(b, a)) return 'short form';
   return isMistake(a, b) ? 'mistake' : undefined;
@@ -183,11 +204,16 @@ function isShortForm(short: Word, long: Word): boolean {
 function isMistake(a: Word, b: Word): boolean {
   const table = wordTable();
   const [knownA, knownB] = [table.has(a.text), table.has(b.text)];
-  if (knownA && knownB) return false;
+  if (knownA && knownB || a.text[0] !== b.text[0] && a.text[1] !== b.text[0]) return false;
   if (!knownA && a.capitals === 'name' && !knownB && b.capitals === 'name') return false;
   const limit = mistakesMax(Math.max(a.text.length, b.text.length));
   const allowed = knownA || knownB ? limit : Math.min(1, limit);
   return keystrokesBetween(a.text, b.text, allowed) <= allowed;
+}
+
+/** Whether only the order of letters differs. */
+function isSwap(a: string, b: string): boolean {
+  return [...a].sort().join('') === [...b].sort().join('');
 }
 
 function sideOf(question: Question, partners: Side['partners'], kinds: Side['kinds']): Side {

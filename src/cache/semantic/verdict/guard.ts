@@ -5,7 +5,7 @@ import { isOpen, unmatched } from './align.ts';
 import type { Alignment, Side } from './align.ts';
 import { directionReversed } from './direction.ts';
 import { areOpposites, negationSet } from './lexicon.ts';
-import { kindsDiffer } from './question-kind.ts';
+import { kindsDiffer, modalsDiffer } from './question-kind.ts';
 import type { Word } from './words.ts';
 
 /** Why the questions differ, undefined when no rule speaks. */
@@ -34,7 +34,7 @@ const conditionWordsMax = 6;
 const firstPersons: ReadonlySet<string> = new Set(['i', 'my', 'we', 'our', 'me']);
 const narrowingWords: ReadonlySet<string> = new Set(['only', 'illegal']);
 
-const rules: readonly Rule[] = [numbers, negation, opposites, prepositions, memberships, narrowed, kindsDiffer, directionReversed, names, conditions];
+const rules: readonly Rule[] = [numbers, negation, opposites, prepositions, memberships, narrowed, kindsDiffer, modalsDiffer, directionReversed, names, conditions];
 
 function numbers({ a, b }: Alignment): string | undefined {
   const [ofA, ofB] = [a, b].map(openNumbers) as [string[], string[]];

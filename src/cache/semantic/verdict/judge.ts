@@ -1,12 +1,11 @@
 // Whether a cached answer may answer another question: the verdict behind every semantic hit.
 // Pure, synchronous, a fraction of a millisecond whatever a client sends; refuses when in doubt.
-import { align, unmatched } from './align.ts';
+import { compare, unmatched } from './align.ts';
 import type { Alignment } from './align.ts';
 import { featuresOf } from './features.ts';
 import { guardReason } from './guard.ts';
 import { substitutions } from './substitution.ts';
 import { probabilityOf } from './verifier.ts';
-import { readQuestion } from './words.ts';
 import type { Word } from './words.ts';
 
 export type JudgeInput = {
@@ -65,10 +64,10 @@ function byCosine({ similarity }: JudgeInput, threshold: number): Verdict {
 
 function byRules({ question, cached, similarity }: JudgeInput, mode: 'verified' | 'guarded', threshold: number): Verdict {
   if (!Number.isFinite(similarity)) return refused('no similarity');
-  const [a, b] = [readQuestion(question), readQuestion(cached)];
+  const alignment = compare(question, cached);
+  const [a, b] = [alignment.a.question, alignment.b.question];
   if (!a.whole || !b.whole) return refused('too long to compare');
   if (!a.words.some(({ kind }) => kind !== 'function') || !b.words.some(({ kind }) => kind !== 'function')) return refused('too few words to compare');
-  const alignment = align(a, b);
   const against = guardReason(alignment);
   if (against !== undefined) return refused(against);
   const needed = a.english && b.english ? threshold : Math.max(threshold, foreignThreshold);

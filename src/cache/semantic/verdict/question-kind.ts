@@ -4,10 +4,11 @@ import { baseForm } from './base-form.ts';
 import { areSynonyms } from './lexicon.ts';
 
 /** `how many`, `how tall`: a quantity; `how`: a manner; `whether`: yes or no; `what` may ask for any of them. */
-export type QuestionKind = 'who' | 'where' | 'when' | 'why' | 'whether' | 'how' | 'what' | `how ${string}`;
+export type QuestionKind = 'who' | 'where' | 'when' | 'why' | 'whether' | 'how' | 'what' | 'which' | `how ${string}`;
 
 /** Kinds that a rewording turns into each other after all. */
 const exchangeable: ReadonlySet<string> = new Set([
+  'how/which', 'which/who', 'where/which', 'when/which', 'how long/which', 'how many/which',
   'how/what', 'how/whether', 'how/where', 'how/when', 'what/whether', 'whether/where', 'how long/when', 'how long/how many', 'how long/how soon', 'how far/how long', 'how far/how many', 'how many/how often',
   'how early/when', 'how late/when', 'how soon/when', 'how hot/what', 'how many/how much',
 ]);
@@ -45,7 +46,24 @@ function kindAt(side: Side, i: number, begins: boolean): QuestionKind | undefine
   if (text === 'where' || text === 'why') return text;
   // Inside a sentence it also begins a clause of time: "when I was away".
   if (text === 'when') return begins && auxiliaries.has(words[i + 1]?.text ?? '') ? 'when' : undefined;
-  if (text === 'what' || text === 'which') return 'what';
+  if (text === 'what' || text === 'which') return text;
   if (text === 'how') return measures.has(words[i + 1]?.text ?? '') ? `how ${words[i + 1]!.text}` : 'how';
   return begins && auxiliaries.has(text) && words[i + 1]?.text !== 'you' ? 'whether' : undefined;
+}
+
+const modals: readonly (readonly [string, ReadonlySet<string>])[] = [
+  ['permission', new Set(['can', 'could', 'may', 'might'])], ['duty', new Set(['must'])], ['advice', new Set(['should', 'ought'])],
+];
+
+/** May I, must I, should I: of questions that want a yes or a no. */
+export function modalsDiffer({ a, b }: Alignment): string | undefined {
+  if (questionKind(a) !== 'whether' || questionKind(b) !== 'whether') return undefined;
+  const [ofA, ofB] = [modalOf(a), modalOf(b)];
+  return ofA === undefined || ofB === undefined || ofA === ofB ? undefined : `one asks for ${ofA}, one for ${ofB}`;
+}
+
+function modalOf(side: Side): string | undefined {
+  const { words, asking } = side.question;
+  const word = words.find(({ text, sentence }) => asking[sentence] === true && modals.some(([, forms]) => forms.has(text)));
+  return modals.find(([, forms]) => forms.has(word?.text ?? ''))?.[0];
 }

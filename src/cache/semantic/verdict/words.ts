@@ -126,12 +126,16 @@ function makeWord(part: string, { sentence }: Pick<Piece, 'sentence'>, capitals:
   // In small letters 'may' is no month.
   const month = text === 'may' && capitals === 'name';
   const member = text === 'may' && !month ? undefined : classMember(text, base);
-  if (functionWordSet.has(text) && !month) return { text, base, kind: 'function', weight: 0, capitals: 'none', sentence, member };
+  const named = month || capitals === 'acronym' && acronymsAlike.has(text);
+  if (functionWordSet.has(text) && !named) return { text, base, kind: 'function', weight: 0, capitals: 'none', sentence, member };
   const known = wordTable();
   const rarity = Math.min(known.weight(text), known.weight(base));
   const weight = softWordSet.has(base) ? softShare * rarity : Math.max(0.2, rarity);
   return { text, base, kind: 'content', weight, capitals: softWordSet.has(base) ? 'none' : capitals, sentence, member };
 }
+
+/** In capitals these are the health organisation, the country and the trade. */
+const acronymsAlike: ReadonlySet<string> = new Set(['who', 'us', 'it']);
 
 /** The word of grammar that an unknown word is one keystroke away from: waht, teh, wich. */
 function mistypedOf(text: string): string | undefined {
