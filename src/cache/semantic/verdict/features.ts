@@ -2,7 +2,6 @@
 import { unmatched } from './align.ts';
 import type { Alignment, MatchKind, Side } from './align.ts';
 import { substitutions, weightOf } from './substitution.ts';
-import { wordTable } from './word-table.ts';
 import type { Word } from './words.ts';
 
 /** Each feature and which way it may speak: 1 only for one answer, -1 only against it, 0 as the fit finds. */
@@ -12,7 +11,7 @@ export const features = {
   'low similarity': -1,
   'words in common': 1,
   'rarest word that differs': -1,
-  'far in meaning': -1,
+  'rarest word in one question only': -1,
   'substitution far in meaning': -1,
   substitutions: -1,
   mistakes: 0,
@@ -34,7 +33,7 @@ export function featuresOf(alignment: Alignment, similarity: number): number[] {
     Math.max(0, 0.7 - similarity) * 5,
     common,
     Math.min(rarest(openA), rarest(openB)),
-    soft(Math.min(farness(openA, b), farness(openB, a))),
+    Math.abs(rarest(asked(a, openA)) - rarest(asked(b, openB))),
     soft(places.reduce((most, place) => Math.max(most, place.weight * (1 - Math.max(0, place.nearness))), 0)),
     soft(places.length),
     Math.max(count(a, ['mistake']), count(b, ['mistake'])) / matched,
@@ -42,6 +41,11 @@ export function featuresOf(alignment: Alignment, similarity: number): number[] {
     soft(matched / 4),
     similarity * (1 - common),
   ];
+}
+
+/** Those in sentences that ask. */
+function asked(side: Side, words: readonly Word[]): Word[] {
+  return words.filter((word) => side.question.asking[word.sentence]);
 }
 
 function rarest(words: readonly Word[]): number {
@@ -57,20 +61,6 @@ function soft(value: number): number {
 function coverage(side: Side, open: readonly Word[]): number {
   const total = weightOf(side.question.words.filter((word) => !side.extraSentences.has(word.sentence)));
   return total === 0 ? 0 : 1 - weightOf(open) / total;
-}
-
-/** Weight of open words that no word of the other side comes near. */
-function farness(open: readonly Word[], other: Side): number {
-  const table = wordTable();
-  let sum = 0;
-  for (const word of open) {
-    let nearest = 0;
-    for (const candidate of other.question.words) {
-      if (candidate.kind === 'content') nearest = Math.max(nearest, table.similarity(word.text, candidate.text));
-    }
-    sum += word.weight * (1 - nearest);
-  }
-  return sum;
 }
 
 function matchedCount(side: Side): number {

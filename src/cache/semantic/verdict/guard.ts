@@ -22,7 +22,7 @@ type Rule = (alignment: Alignment) => string | undefined;
 /** Prepositions among the opposites: a side that has one of them and not the other asks for its own half. */
 const contrastingPrepositions: readonly (readonly [string, string])[] = [
   ['before', 'after'], ['with', 'without'], ['above', 'below'], ['over', 'under'], ['up', 'down'], ['in', 'out'], ['on', 'off'],
-  ['inside', 'outside'], ['before', 'during'], ['after', 'during'], ['more', 'less'], ['more', 'fewer'], ['most', 'least'], ['many', 'few'],
+  ['inside', 'outside'], ['more', 'less'], ['more', 'fewer'], ['most', 'least'], ['many', 'few'],
 ];
 /** Classes whose mere mention narrows a question. */
 const narrowing: ReadonlySet<string> = new Set(['weekday', 'month', 'season', 'time', 'unit of temperature', 'unit of money', 'continent', 'colour']);

@@ -31,7 +31,7 @@ export type Mode = (typeof modes)[number];
 export const defaultMode: Mode = 'verified';
 
 /** What a pair must reach in each mode: a score in `verified`, a similarity in the others. bench/README.md has the curves. */
-export const thresholds: Readonly<Record<Mode, number>> = { verified: 0.9, guarded: 0.8, cosine: 0.85 };
+export const thresholds: Readonly<Record<Mode, number>> = { verified: 0.85, guarded: 0.8, cosine: 0.85 };
 /** From here to the threshold a second opinion, such as the upstream's, may be worth its price. */
 export const uncertainScoreMin = 0.5;
 /** Where the rules do not know the language. */

@@ -9,7 +9,7 @@ export type QuestionKind = 'who' | 'where' | 'when' | 'why' | 'whether' | 'how' 
 /** Kinds that a rewording turns into each other after all. */
 const exchangeable: ReadonlySet<string> = new Set([
   'how/which', 'which/who', 'where/which', 'when/which', 'how long/which', 'how many/which',
-  'how/what', 'how/whether', 'how/where', 'how/when', 'what/whether', 'whether/where', 'how long/when', 'how long/how many', 'how long/how soon', 'how far/how long', 'how far/how many', 'how many/how often',
+  'how/what', 'how/whether', 'what/whether', 'whether/where', 'how long/when', 'how long/how many', 'how long/how soon', 'how far/how long', 'how far/how many', 'how many/how often',
   'how early/when', 'how late/when', 'how soon/when', 'how hot/what', 'how many/how much',
 ]);
 const auxiliaries: ReadonlySet<string> = new Set(['is', 'are', 'was', 'were', 'do', 'does', 'did', 'can', 'could', 'should', 'must', 'will', 'would', 'am', 'has', 'have', 'may', 'be']);

@@ -130,7 +130,7 @@ function makeWord(part: string, { sentence }: Pick<Piece, 'sentence'>, capitals:
   if (functionWordSet.has(text) && !named) return { text, base, kind: 'function', weight: 0, capitals: 'none', sentence, member };
   const known = wordTable();
   const rarity = Math.min(known.weight(text), known.weight(base));
-  const weight = softWordSet.has(base) ? softShare * rarity : Math.max(0.2, rarity);
+  const weight = softWordSet.has(base) ? softShare * rarity : Math.max(0.3, rarity);
   return { text, base, kind: 'content', weight, capitals: softWordSet.has(base) ? 'none' : capitals, sentence, member };
 }
 

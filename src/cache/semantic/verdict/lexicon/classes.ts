@@ -25,6 +25,7 @@ compass: north=northern south=southern east=eastern west=western
 quantifier: all=every=each none no most=majority some=any half only both either
 shape: mean median mode
 aggregate: average=avg minimum=min maximum=max total=sum count
+relation in time: before after during=while until
 rank: first=1st second=2nd third=3rd fourth=4th fifth=5th sixth=6th seventh=7th eighth=8th ninth=9th tenth=10th last
 continent: africa europe asia america australia antarctica oceania
 `;
