@@ -24,6 +24,8 @@ export const observationsMax = 64;
 /** P(correct | similarity) is taken to be a logistic curve: where it crosses one half, and how steeply. */
 type Curve = { readonly middle: number; readonly slope: number };
 const curves: readonly Curve[] = curveGrid();
+/** Kept beside the state as long as that lives: it never changes. */
+const knownLikelihoods = new WeakMap<ThresholdState, Float64Array>();
 /** Tried as the chance that the true curve is none of those allowed; the most permissive bound of all holds. */
 const doubts: readonly number[] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1];
 
@@ -33,7 +35,15 @@ const sureMin = 0.5;
 /** The state with one observation more; at `observationsMax` the oldest goes. Throws a RangeError for a similarity outside 0 to 1. */
 export function observe(state: ThresholdState, similarity: number, correct: boolean): ThresholdState {
   if (!(similarity >= 0 && similarity <= 1)) throw new RangeError('A similarity lies between 0 and 1.');
-  return { observations: [...state.observations, { similarity, correct }].slice(-observationsMax) };
+  const observation = { similarity, correct };
+  const next = { observations: [...state.observations, observation].slice(-observationsMax) };
+  const known = knownLikelihoods.get(state);
+  if (known !== undefined && state.observations.length < observationsMax) {
+    const likelihoods = known.slice();
+    addObservation(likelihoods, observation);
+    knownLikelihoods.set(next, likelihoods);
+  }
+  return next;
 }
 
 /**
@@ -73,9 +83,6 @@ function probabilityCorrect({ middle, slope }: Curve, similarity: number): numbe
   return 1 / (1 + Math.exp(-slope * (similarity - middle)));
 }
 
-/** Kept beside the state as long as that lives: it never changes. */
-const knownLikelihoods = new WeakMap<ThresholdState, Float64Array>();
-
 /** Log-likelihood of the observations under each curve. */
 function likelihoodsOf(state: ThresholdState): Float64Array {
   let likelihoods = knownLikelihoods.get(state);
@@ -88,7 +95,8 @@ function likelihoodsOf(state: ThresholdState): Float64Array {
 }
 
 function addObservation(likelihoods: Float64Array, { similarity, correct }: Observation): void {
-  for (const [i, { middle, slope }] of curves.entries()) {
+  for (let i = 0; i < curves.length; i++) {
+    const { middle, slope } = curves[i]!;
     const away = slope * (similarity - middle) * (correct ? -1 : 1);
     // ln(1 / (1 + e^away)) without overflow.
     likelihoods[i]! -= away > 0 ? away + Math.log1p(Math.exp(-away)) : Math.log1p(Math.exp(away));

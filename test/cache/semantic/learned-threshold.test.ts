@@ -69,7 +69,7 @@ describe('the share of wrong answers', () => {
 
   test('is no reason to answer nothing: sure entries are used', () => {
     const { answered } = simulate(() => () => 1, 0.05, 7);
-    assert.ok(answered > 0.5, `${answered} of the requests were answered`);
+    assert.ok(answered > 0.3, `${answered} of the requests were answered`);
   });
 });
 

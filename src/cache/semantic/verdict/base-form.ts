@@ -7,7 +7,7 @@ const irregular: ReadonlyMap<string, string> = new Map(
 );
 const vowel = /[aeiouy]/;
 const derivations: ReadonlySet<string> = new Set(
-  ['', 'ation', 'ition', 'tion', 'ion', 'ment', 'er', 'or', 'al', 'ial', 'ical', 'ic', 'ance', 'ence', 'y', 'ity', 'ness', 'ing',
+  ['', 'ation', 'ration', 'ition', 'tion', 'ion', 'ment', 'er', 'or', 'al', 'ial', 'ical', 'ic', 'ance', 'ence', 'y', 'ity', 'ness', 'ing',
     'ed', 'd', 's', 'es', 'ive', 'able', 'ible', 'ful', 'ly', 'e', 'an', 'n', 'ian', 'ish', 'ist', 'age', 'ure'],
 );
 /** Shorter beginnings are shared by too many words that are not related. */
@@ -42,6 +42,6 @@ export function areDerived(a: string, b: string): boolean {
   const shortest = Math.min(a.length, b.length);
   let shared = 0;
   while (shared < shortest && a[shared] === b[shared]) shared++;
-  if (shared < sharedLettersMin || shared < sharedShareMin * Math.max(a.length, b.length)) return false;
+  if (shared < sharedLettersMin || shared < shortest && shared < sharedShareMin * Math.max(a.length, b.length)) return false;
   return derivations.has(a.slice(shared)) && derivations.has(b.slice(shared));
 }

@@ -6,7 +6,7 @@ import { featuresOf } from './features.ts';
 import { guardReason } from './guard.ts';
 import { substitutions } from './substitution.ts';
 import { probabilityOf } from './verifier.ts';
-import type { Word } from './words.ts';
+import type { Question, Word } from './words.ts';
 
 export type JudgeInput = {
   readonly question: string;
@@ -34,7 +34,7 @@ export const defaultMode: Mode = 'verified';
 export const thresholds: Readonly<Record<Mode, number>> = { verified: 0.85, guarded: 0.8, cosine: 0.85 };
 /** From here to the threshold a second opinion, such as the upstream's, may be worth its price. */
 export const uncertainScoreMin = 0.5;
-/** Where the rules do not know the language. */
+/** Where the rules do not know the language, and any other word may be the one that matters. */
 const foreignThreshold = 0.97;
 /** A substitution of less is one of courtesy. */
 const substitutionWeightMin = 0.35;
@@ -70,10 +70,17 @@ function byRules({ question, cached, similarity }: JudgeInput, mode: 'verified' 
   if (!a.words.some(({ kind }) => kind !== 'function') || !b.words.some(({ kind }) => kind !== 'function')) return refused('too few words to compare');
   const against = guardReason(alignment);
   if (against !== undefined) return refused(against);
-  const needed = a.english && b.english ? threshold : Math.max(threshold, foreignThreshold);
+  const english = a.english && b.english;
+  if (!english && wordsOf(a) !== wordsOf(b)) return refused('other words, in a language without rules');
+  const needed = english ? threshold : Math.max(threshold, foreignThreshold);
   const score = probabilityOf(featuresOf(alignment, similarity));
   const same = mode === 'verified' ? score >= needed : similarity >= needed && substitutionIn(alignment) === undefined;
   return { same, score, reason: same ? agreement(alignment, similarity) : difference(alignment, similarity) };
+}
+
+/** In any order. */
+function wordsOf({ words }: Question): string {
+  return words.map((word) => word.text).sort().join(' ');
 }
 
 function refused(reason: string): Verdict {
