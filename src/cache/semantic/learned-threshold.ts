@@ -74,6 +74,41 @@ export function decide(state: ThresholdState, similarity: number, errorMax: numb
   return uniform < exploreProbability(state, similarity, errorMax) ? 'explore' : 'exploit';
 }
 
+/** What a cache calls; its states are plain JSON. */
+export type ThresholdLearning = {
+  readonly start: () => ThresholdState;
+  readonly observe: (state: unknown, similarity: number, correct: boolean) => ThresholdState;
+  readonly decide: (state: unknown, similarity: number) => Decision;
+};
+
+/**
+ * Learning from feedback beside a verdict that is right nearly always: where it was never wrong its word stands, and
+ * from the first wrong answer on the bound holds. `random` gives numbers of 0 to 1.
+ */
+export function learningOf(errorMax: number, random: () => number = Math.random): ThresholdLearning {
+  return {
+    start: () => emptyThreshold,
+    observe: (state, similarity, correct) => observe(stateOf(state), Math.min(1, Math.max(0, similarity)), correct),
+    decide: (state, similarity) => {
+      const seen = stateOf(state);
+      const wasWrong = seen.observations.some(({ correct }) => !correct);
+      return wasWrong ? decide(seen, similarity, errorMax, random()) : 'exploit';
+    },
+  };
+}
+
+/** What a store gave back; anything else teaches nothing. */
+function stateOf(stored: unknown): ThresholdState {
+  const observations = (stored as Partial<ThresholdState> | null | undefined)?.observations;
+  const whole = Array.isArray(observations) && observations.length <= observationsMax && observations.every(isObservation);
+  return whole ? (stored as ThresholdState) : emptyThreshold;
+}
+
+function isObservation(stored: unknown): stored is Observation {
+  const { similarity, correct } = (stored ?? {}) as Partial<Observation>;
+  return typeof similarity === 'number' && similarity >= 0 && similarity <= 1 && typeof correct === 'boolean';
+}
+
 function curveGrid(): Curve[] {
   const middles = Array.from({ length: 43 }, (_, i) => -0.025 + i * 0.025);
   return [4, 8, 16, 32, 64, 128].flatMap((slope) => middles.map((middle) => ({ middle, slope })));

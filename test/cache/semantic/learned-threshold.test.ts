@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
-  decide, emptyThreshold, exploreProbability, observationsMax, observe,
+  decide, emptyThreshold, exploreProbability, learningOf, observationsMax, observe,
 } from '../../../src/cache/semantic/learned-threshold.ts';
 import type { ThresholdState } from '../../../src/cache/semantic/learned-threshold.ts';
 
@@ -107,5 +107,29 @@ describe('an entry', () => {
     assert.deepEqual(JSON.parse(JSON.stringify(state)), state);
     for (const wrong of [Number.NaN, -0.1, 1.1, Infinity]) assert.throws(() => observe(state, wrong, true), RangeError);
     assert.equal(exploreProbability(state, Number.NaN, 0.05), 1);
+  });
+});
+
+describe('learning beside a verdict', () => {
+  const learning = learningOf(0.02, () => 0.001);
+  const learnt = (...seen: (readonly [number, boolean])[]) =>
+    seen.reduce<unknown>((state, [similarity, correct]) => learning.observe(state, similarity, correct), learning.start());
+
+  test('trusts the verdict until it was wrong', () => {
+    assert.equal(learning.decide(learning.start(), 0.7), 'exploit');
+    assert.equal(learning.decide(learnt([0.8, true]), 0.7), 'exploit');
+  });
+
+  test('asks again where it was wrong', () => {
+    const state = learnt([0.9, true], [0.8, false]);
+    assert.equal(learning.decide(state, 0.75), 'explore');
+    assert.equal(learning.decide(JSON.parse(JSON.stringify(state)), 0.75), 'explore');
+  });
+
+  test('takes what is no state for none, and a cosine past 1 for 1', () => {
+    for (const broken of [undefined, null, 7, {}, { observations: 'x' }, { observations: [{ similarity: 'x' }] }, { observations: [null] }]) {
+      assert.equal(learning.decide(broken, 0.9), 'exploit');
+    }
+    assert.deepEqual(learning.observe(undefined, 1.0000001, true), { observations: [{ similarity: 1, correct: true }] });
   });
 });
