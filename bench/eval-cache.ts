@@ -16,6 +16,7 @@ const shownThresholds: Readonly<Record<Mode, readonly number[]>> = {
   guarded: [0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95],
   cosine: [0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99],
 };
+const shownFloors = [0, 0.3, 0.4, 0.5, 0.6, 0.7];
 /** Below every threshold. */
 const refused = -1;
 const timedRounds = 20;
@@ -34,11 +35,30 @@ figures here flatter it: the pairs below are the test of the rules.`, { ...judge
 const near = crossed.neighbours;
 console.log(`Questions of different pairs that lie near each other (cosine 0.35 and more), cross-validated the same way:
 false hits at ${thresholds.verified}: ${shareText(near.filter(({ score }) => score >= thresholds.verified).length, near.length)}\n`);
-print(`Held out: ${heldOut.pairs.length} pairs`, 'Judged as the server does. Neither rules nor weights were made from these.', judgedBy(heldOut.pairs));
+const heldOutJudged = judgedBy(heldOut.pairs);
+print(`Held out: ${heldOut.pairs.length} pairs`, 'Judged as the server does. Neither rules nor weights were made from these.', heldOutJudged);
+printFloors([[file, given.pairs, crossed.pairs], ['Held out', heldOut.pairs, heldOutJudged.verified]]);
 timeJudge([...given.pairs, ...heldOut.pairs]);
 
 function print(title: string, about: string, curves: Curves): void {
-  console.log(`## ${title}\n\n${about}\n\n${curveTable(curves, shownThresholds)}\n\nAt the server's thresholds:\n\n${kindTable(curves, thresholds)}\n`);
+  console.log(`## ${title}\n\n${about}\n\n${curveTable(curves, shownThresholds)}\n`);
+  console.log(`At the server's thresholds:\n\n${kindTable(curves, thresholds)}\n`);
+}
+
+/** What it costs to show the verifier only neighbours above a similarity. */
+function printFloors(sets: readonly (readonly [string, readonly MeasuredPair[], readonly Judged[]])[]): void {
+  console.log(`## Verified at ${thresholds.verified}, where the verifier sees only pairs of at least this similarity\n`);
+  for (const [name, pairs, judged] of sets) {
+    for (const floor of shownFloors) {
+      const share = (same: boolean) => {
+        const chosen = judged.filter((one) => one.same === same);
+        const hit = judged.filter((one, i) => one.same === same && pairs[i]!.similarity >= floor && one.score >= thresholds.verified);
+        return shareText(hit.length, chosen.length);
+      };
+      console.log(`${name}, ${floor.toFixed(1)}: hits ${share(true)}, false hits ${share(false)}`);
+    }
+  }
+  console.log();
 }
 
 /** As the server judges, whatever the threshold: refusals fall below all of them. */

@@ -20,7 +20,7 @@ export type Side = {
 
 export type Alignment = { readonly a: Side; readonly b: Side };
 
-/** Of a word that is not in the table, the share of meaning that a neighbour in the table may stand for. */
+/** A sentence with less than this share of its weight in common tells something of its own. */
 const extraShareMax = 0.34;
 const acronymLettersMax = 6;
 /** Typing mistakes that tell a careless hand. */
@@ -113,7 +113,10 @@ class Pairing {
     const mistakes = this.kindsA.flatMap((kind, i) => (kind === 'mistake' ? [i] : []));
     if (mistakes.length < carelessMin) {
       // One letter for another may make another word, as in nitrate and nitrite.
-      for (const i of mistakes) if (this.#a[i]!.text.length === this.#b[this.partnersA[i]!]!.text.length && !isSwap(this.#a[i]!.text, this.#b[this.partnersA[i]!]!.text)) this.#part(i);
+      for (const i of mistakes) {
+        const [a, b] = [this.#a[i]!.text, this.#b[this.partnersA[i]!]!.text];
+        if (a.length === b.length && !isSwap(a, b)) this.#part(i);
+      }
       return;
     }
     for (const [i, a] of this.#a.entries()) {
@@ -197,7 +200,9 @@ function kindOf(a: Word, b: Word): MatchKind | undefined {
 function isShortForm(short: Word, long: Word): boolean {
   if (short.text.length < 2 || wordTable().has(short.text) || long.text.length < 5) return false;
   const bare = short.text.length > 3 && short.text.endsWith('s') ? short.text.slice(0, -1) : short.text;
-  return long.text.startsWith(short.text) || isShortened(bare, long.text) && !/[aeiou]/.test(bare.slice(1)) || isShortened(short.text, long.text) && short.text.length >= 5;
+  if (long.text.startsWith(short.text)) return true;
+  const withoutVowels = !/[aeiou]/.test(bare.slice(1));
+  return withoutVowels && isShortened(bare, long.text) || short.text.length >= 5 && isShortened(short.text, long.text);
 }
 
 /** A word that exists is no mistake for another one that does. */

@@ -44,12 +44,15 @@ function shared(bases: readonly string[], pairs: ReadonlySet<string>): number {
   return count;
 }
 
+const joining: ReadonlySet<string> = new Set(['and', 'or', 'vs', 'versus']);
+
 /** Whether a relation that holds both ways joins the two. */
 function isSymmetric(side: Side, i: number, j: number): boolean {
   const { words } = side.question;
   const between = words.slice(i + 1, j);
-  if (between.length <= 3 && between.some((word) => word.text === 'and' || word.text === 'or' || word.text === 'vs' || word.text === 'versus')) return true;
-  return words.some((word) => word.sentence === words[i]!.sentence && symmetricSet.has(word.text) && word.text !== 'and' && word.text !== 'or');
+  if (between.length <= 3 && between.some((word) => joining.has(word.text))) return true;
+  const { sentence } = words[i]!;
+  return words.some((word) => word.sentence === sentence && symmetricSet.has(word.text));
 }
 
 /** A word behind a preposition of direction in one question only, and another one in the other question only. */
@@ -109,7 +112,8 @@ function turnedOnAsker({ a, b }: Alignment): string | undefined {
       const partner = one.partners[i]!;
       if (word.kind !== 'content' || partner < 0 || one.question.words[i - 1]?.text !== 'i') continue;
       const object = other.question.words[partner + 1]?.text;
-      if ((object === 'me' || object === 'us') && one.question.words[i + 1]?.text !== object) return `direction reversed: i ${word.text} / ${word.text} ${object}`;
+      if (object !== 'me' && object !== 'us' || one.question.words[i + 1]?.text === object) continue;
+      return `direction reversed: i ${word.text} / ${word.text} ${object}`;
     }
   }
   return undefined;

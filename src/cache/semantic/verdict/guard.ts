@@ -25,7 +25,9 @@ const contrastingPrepositions: readonly (readonly [string, string])[] = [
   ['inside', 'outside'], ['more', 'less'], ['more', 'fewer'], ['most', 'least'], ['many', 'few'],
 ];
 /** Classes whose mere mention narrows a question. */
-const narrowing: ReadonlySet<string> = new Set(['weekday', 'month', 'season', 'time', 'unit of temperature', 'unit of money', 'continent', 'colour']);
+const narrowing: ReadonlySet<string> = new Set([
+  'weekday', 'month', 'season', 'time', 'unit of temperature', 'unit of money', 'continent', 'colour',
+]);
 /** Which time is meant when none is said. */
 const impliedMembers: ReadonlySet<string> = new Set(['now', 'today']);
 const relativeTimes: ReadonlySet<string> = new Set(['last', 'next', 'previous', 'past', 'coming', 'upcoming', 'latest']);
@@ -34,7 +36,9 @@ const conditionWordsMax = 6;
 const firstPersons: ReadonlySet<string> = new Set(['i', 'my', 'we', 'our', 'me']);
 const narrowingWords: ReadonlySet<string> = new Set(['only', 'illegal']);
 
-const rules: readonly Rule[] = [numbers, negation, opposites, prepositions, memberships, narrowed, kindsDiffer, modalsDiffer, directionReversed, names, conditions];
+const rules: readonly Rule[] = [
+  numbers, negation, opposites, prepositions, memberships, narrowed, kindsDiffer, modalsDiffer, directionReversed, names, conditions,
+];
 
 function numbers({ a, b }: Alignment): string | undefined {
   const [ofA, ofB] = [a, b].map(openNumbers) as [string[], string[]];

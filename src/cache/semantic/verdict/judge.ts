@@ -67,7 +67,7 @@ function byRules({ question, cached, similarity }: JudgeInput, mode: 'verified' 
   const alignment = compare(question, cached);
   const [a, b] = [alignment.a.question, alignment.b.question];
   if (!a.whole || !b.whole) return refused('too long to compare');
-  if (!a.words.some(({ kind }) => kind !== 'function') || !b.words.some(({ kind }) => kind !== 'function')) return refused('too few words to compare');
+  if (!asksSomething(a) || !asksSomething(b)) return refused('too few words to compare');
   const against = guardReason(alignment);
   if (against !== undefined) return refused(against);
   const english = a.english && b.english;
@@ -76,6 +76,10 @@ function byRules({ question, cached, similarity }: JudgeInput, mode: 'verified' 
   const score = probabilityOf(featuresOf(alignment, similarity));
   const same = mode === 'verified' ? score >= needed : similarity >= needed && substitutionIn(alignment) === undefined;
   return { same, score, reason: same ? agreement(alignment, similarity) : difference(alignment, similarity) };
+}
+
+function asksSomething({ words }: Question): boolean {
+  return words.some(({ kind }) => kind !== 'function');
 }
 
 /** In any order. */
@@ -105,7 +109,8 @@ function difference(alignment: Alignment, similarity: number): string {
 function agreement({ a, b }: Alignment, similarity: number): string {
   const reworded = a.question.words.flatMap((word, i) => {
     const kind = a.kinds[i];
-    return kind === undefined || kind === 'same' || word.kind !== 'content' ? [] : [`${word.text} = ${b.question.words[a.partners[i]!]!.text}`];
+    if (kind === undefined || kind === 'same' || word.kind !== 'content') return [];
+    return [`${word.text} = ${b.question.words[a.partners[i]!]!.text}`];
   });
   const said = `similarity ${shown(similarity)}`;
   return reworded.length === 0 ? said : `${said}; ${reworded.slice(0, wordsShownMax).join(', ')}`;

@@ -9,18 +9,23 @@ export type QuestionKind = 'who' | 'where' | 'when' | 'why' | 'whether' | 'how' 
 /** Kinds that a rewording turns into each other after all. */
 const exchangeable: ReadonlySet<string> = new Set([
   'how/which', 'which/who', 'where/which', 'when/which', 'how long/which', 'how many/which',
-  'how/what', 'how/whether', 'what/whether', 'whether/where', 'how long/when', 'how long/how many', 'how long/how soon', 'how far/how long', 'how far/how many', 'how many/how often',
+  'how/whether', 'whether/where', 'how long/when', 'how long/how many', 'how long/how soon', 'how far/how long',
+  'how far/how many', 'how many/how often',
   'how early/when', 'how late/when', 'how soon/when', 'how hot/what', 'how many/how much',
 ]);
-const auxiliaries: ReadonlySet<string> = new Set(['is', 'are', 'was', 'were', 'do', 'does', 'did', 'can', 'could', 'should', 'must', 'will', 'would', 'am', 'has', 'have', 'may', 'be']);
+const auxiliaries: ReadonlySet<string> = new Set([
+  'is', 'are', 'was', 'were', 'do', 'does', 'did', 'can', 'could', 'should', 'must', 'will', 'would', 'am', 'has', 'have', 'may', 'be',
+]);
 const measures: ReadonlySet<string> = new Set([
-  'many', 'much', 'long', 'far', 'often', 'old', 'soon', 'late', 'early', 'tall', 'big', 'large', 'high', 'deep', 'wide', 'heavy', 'fast', 'quickly', 'hot', 'cold', 'thick', 'strong', 'hard', 'expensive', 'frequently', 'warm', 'small',
+  'many', 'much', 'long', 'far', 'often', 'old', 'soon', 'late', 'early', 'tall', 'big', 'large', 'high', 'deep', 'wide', 'heavy',
+  'fast', 'quickly', 'hot', 'cold', 'thick', 'strong', 'hard', 'expensive', 'frequently', 'warm', 'small',
 ]);
 
 export function kindsDiffer({ a, b }: Alignment): string | undefined {
   const [kindA, kindB] = [questionKind(a), questionKind(b)];
   if (kindA === kindB || kindA === 'what' || kindB === 'what') return undefined;
-  if (exchangeable.has([kindA, kindB].sort().join('/')) || areSynonyms(baseForm(kindA.slice(4)), baseForm(kindB.slice(4)))) return undefined;
+  if (exchangeable.has([kindA, kindB].sort().join('/'))) return undefined;
+  if (areSynonyms(baseForm(kindA.slice(4)), baseForm(kindB.slice(4)))) return undefined;
   return `kinds of question differ: ${kindA} / ${kindB}`;
 }
 

@@ -144,7 +144,10 @@ function mistypedOf(text: string): string | undefined {
     ?? often.find((word) => word.length === text.length && [...word].sort().join('') === [...text].sort().join(''));
 }
 
-const often = ['the', 'what', 'which', 'when', 'where', 'why', 'how', 'does', 'should', 'could', 'would', 'from', 'have', 'with', 'that', 'this', 'and', 'for', 'are', 'can', 'please'];
+const often = [
+  'the', 'what', 'which', 'when', 'where', 'why', 'how', 'does', 'should', 'could', 'would', 'from', 'have', 'with', 'that', 'this',
+  'and', 'for', 'are', 'can', 'please',
+];
 
 /** Marked by its question mark, or by how it begins. The last sentence asks when no other does. */
 function askingSentences(words: readonly Word[], marked: ReadonlySet<number>): boolean[] {
@@ -158,7 +161,9 @@ function askingSentences(words: readonly Word[], marked: ReadonlySet<number>): b
   return filled;
 }
 
-const beginnings: ReadonlySet<string> = new Set(['who', 'what', 'which', 'when', 'where', 'why', 'how', 'show', 'give', 'tell', 'explain', 'list', 'find', 'recommend', 'write']);
+const beginnings: ReadonlySet<string> = new Set([
+  'who', 'what', 'which', 'when', 'where', 'why', 'how', 'show', 'give', 'tell', 'explain', 'list', 'find', 'recommend', 'write',
+]);
 
 /** Puts one word in the place of each phrase that has one. */
 function withPhrases(words: readonly Word[]): Word[] {
