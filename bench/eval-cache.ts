@@ -1,5 +1,6 @@
 // How often the semantic cache would answer with an answer that is right, and with one that is not.
 //     npm run eval:cache [-- PAIRS]
+import path from 'node:path';
 import { judgeOf, modes, thresholds } from '../src/cache/semantic/verdict/judge.ts';
 import type { Mode } from '../src/cache/semantic/verdict/judge.ts';
 import { probabilityOf } from '../src/cache/semantic/verdict/verifier.ts';
@@ -29,7 +30,7 @@ const heldOut = await measurePairs(readPairs(heldOutFile), embedder, 2_000_000);
 await embedder.close();
 
 const crossed = crossValidated(given, own);
-print(`${file}: ${given.pairs.length} pairs`, `The verifier's figures are cross-validated: ${folds} folds, pairs on related questions in one fold; each pair is
+print(`${path.basename(file)}: ${given.pairs.length} pairs`, `The verifier's figures are cross-validated: ${folds} folds, pairs on related questions in one fold; each pair is
 judged by weights that were fitted without its fold. The guard's rules were written with this file in sight, so its
 figures here flatter it: the pairs below are the test of the rules.`, { ...judgedBy(given.pairs), verified: crossed.pairs });
 const near = crossed.neighbours;
@@ -37,7 +38,7 @@ console.log(`Questions of different pairs that lie near each other (cosine 0.35 
 false hits at ${thresholds.verified}: ${shareText(near.filter(({ score }) => score >= thresholds.verified).length, near.length)}\n`);
 const heldOutJudged = judgedBy(heldOut.pairs);
 print(`Held out: ${heldOut.pairs.length} pairs`, 'Judged as the server does. Neither rules nor weights were made from these.', heldOutJudged);
-printFloors([[file, given.pairs, crossed.pairs], ['Held out', heldOut.pairs, heldOutJudged.verified]]);
+printFloors([[path.basename(file), given.pairs, crossed.pairs], ['Held out', heldOut.pairs, heldOutJudged.verified]]);
 timeJudge([...given.pairs, ...heldOut.pairs]);
 
 function print(title: string, about: string, curves: Curves): void {
