@@ -19,7 +19,7 @@ export type Verdict = {
   readonly same: boolean;
   /** Probability that both have one answer; 0 where a rule refuses. In mode cosine the similarity itself. */
   readonly score: number;
-  /** In words, for the answer and the log: `numbers differ: 5 / 15`. */
+  /** In words, for the answer and the log: `numbers differ: 5 / 15`, in no order of the two questions. */
   readonly reason: string;
 };
 

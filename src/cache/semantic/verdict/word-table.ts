@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const tableFile = fileURLToPath(new URL('../../../../../models/verdict/words.bin', import.meta.url));
 export const tableMagic = 'OWT1';
 export const headerBytes = 16;
-/** Half of the most common word's weight is reached near this rank. */
+/** Ranks below this hardly differ in weight; above it weight grows with the logarithm of the rank. */
 const rankScale = 40;
 
 export class WordTable {

@@ -30,7 +30,7 @@ rank: first=1st second=2nd third=3rd fourth=4th fifth=5th sixth=6th seventh=7th 
 continent: africa europe asia america australia antarctica oceania
 `;
 
-/** Only these ask about quantities in their own unit; a class that is missing in one question says nothing. */
+/** Number words and their digits. `one` is left out: it stands for too much else. */
 export const numberWords = `
 zero=0 two=2 three=3 four=4 five=5 six=6 seven=7 eight=8 nine=9 ten=10 eleven=11 twelve=12 dozen=12 thirteen=13 fourteen=14 fifteen=15 sixteen=16
 seventeen=17 eighteen=18 nineteen=19 twenty=20 thirty=30 forty=40 fifty=50 sixty=60 seventy=70 eighty=80 ninety=90 hundred=100 thousand=1000 million=1000000 billion=1000000000
