@@ -18,7 +18,7 @@ export type Lifetime = {
 };
 
 /** Key, objects and the table's own entries, measured: what a vector costs beside its values. */
-const overheadBytes = 450;
+const overheadBytes = 600;
 
 /** What a vector takes of a bound on memory. */
 export function vectorBytes({ row }: CachedVector): number {
