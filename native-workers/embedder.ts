@@ -5,12 +5,12 @@ import type { DescribeReply, EmbedReply, EmbedTask, ProbeReply, ProbeTask } from
 import type { WorkerSettings } from '../src/backend/protocol.ts';
 import { cutRuns } from '../src/batch/select.ts';
 import { ServerError } from '../src/errors.ts';
+import { writeVector } from '../src/tensor/vector.ts';
 import { EmbeddingSession } from './session.ts';
 import type { SessionOutput } from './session.ts';
 import { EmbeddingTokenizer } from './tokenizer.ts';
 import type { Encoded } from './tokenizer.ts';
 import { VectorSteps } from './vector-steps.ts';
-import { writeVector } from './vector.ts';
 
 export class Embedder {
   readonly #model: EmbeddingManifest;

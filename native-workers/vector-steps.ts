@@ -1,10 +1,10 @@
 // What follows the session: pooling, dense layers, and normalisations that are not the last step.
 // Invariant: scratch memory only, so one text's vector at a time.
 import type { EmbeddingManifest } from '../src/backend/manifest.ts';
+import { writeVector } from '../src/tensor/vector.ts';
 import { Dense } from './dense.ts';
 import { Pooler } from './pooling.ts';
 import type { SessionOutput } from './session.ts';
-import { writeVector } from './vector.ts';
 
 /** Reads `input`, overwrites `output`, which is another array. */
 type Step = (input: Float32Array, output: Float32Array) => void;

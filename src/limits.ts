@@ -147,6 +147,21 @@ export const semanticRecentHitsMax = 10_000;
 export const semanticLessonsMax = 10_000;
 /** Misses that are under way at once and that others may join; beyond, nobody joins. */
 export const semanticFlightsMax = 1024;
+/** How often a Triton server and its models are looked at; one that is back is found within two of these. */
+export const tritonPollMs = 1000;
+/** How long one look may take, and the silent ones in a row after which the server is held to be gone. */
+export const tritonPollTimeoutMs = 2000;
+export const tritonSilencesMax = 3;
+/** The longest pause between two tries to connect. */
+export const tritonReconnectMsMax = 1000;
+/** One answer about a model, and one inference, whatever the request's own deadline. */
+export const tritonMetadataMsMax = 5000;
+export const tritonCallMsMax = 600_000;
+/** One message to or from Triton: a batch of long texts, or their vectors. */
+export const tritonMessageBytesMax = 64 * 1024 * 1024;
+export const tritonEnsembleModelsMax = 64;
+/** Of Triton's own words about a failure, how many a client sees. */
+export const tritonReasonCharsMax = 200;
 
 assert(runTokensMin <= runTokensMax);
 assert(historyPruneRows > historyBatchRows, 'removing must outrun writing');

@@ -36,6 +36,8 @@ const homes: Readonly<Record<string, RegExp>> = {
   'lru-cache': /^src\/cache\//,
   lmdb: /^src\/(history|cache\/semantic)\//,
   'hnswlib-node': /^src\/cache\/semantic\//,
+  '@grpc/grpc-js': /^src\/backend\/triton\//,
+  '@grpc/proto-loader': /^src\/backend\/triton\//,
   mongodb: /^src\/history\//,
   'swagger-ui-dist': /^src\/surface\/docs\//,
   typebox: /^src\/(operation|config|config\/.*|surface\/.*|registry\/tensor-manifest)\.ts$/,

@@ -17,6 +17,12 @@ export type EmbeddingModule =
   | DenseModule
   | { readonly kind: 'normalize' };
 
+/** What requests need to know of an embedding model, wherever it runs. */
+export type ModelTraits = Pick<
+  EmbeddingManifest,
+  'name' | 'inputTokensMax' | 'modules' | 'matryoshkaDimensions' | 'prompts' | 'defaultPromptName' | 'precision' | 'protein'
+> & { /** Of a model that runs here. */ readonly onnxFile?: string };
+
 /** All a worker needs to know of a Hugging Face folder, read once on the main thread by registry/manifest.ts. */
 export type EmbeddingManifest = {
   /** The id clients ask for, e.g. `sentence-transformers/all-MiniLM-L6-v2`. */
@@ -49,4 +55,6 @@ export type EmbeddingManifest = {
    * depend on its batch mates. Such models run one text at a time.
    */
   readonly batchable: boolean;
+  /** Whether its texts are proteins: the vocabulary is the amino acids and little else. */
+  readonly protein: boolean;
 };

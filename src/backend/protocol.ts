@@ -71,18 +71,22 @@ export type EmbedReply = {
 
 export type ProbeReply = { readonly ok: true; readonly runMs: number };
 
-export type DescribeReply = {
-  readonly ok: true;
-  /** Which of the pool's workers answers: 0 and up, in the order they started. */
-  readonly worker: number;
+export type ModelDescription = {
   readonly dimension: number;
-  readonly vocabularySize: number;
+  /** Token ids are below it; undefined where a model takes texts only. */
+  readonly vocabularySize: number | undefined;
   readonly inputTokensMax: number;
-  /** The execution provider the session runs on: 'cpu', 'cuda'. */
+  /** The execution provider the session runs on: 'cpu', 'cuda'; 'triton' for a session elsewhere. */
   readonly provider: string;
   /** Why a wanted device was not used; undefined when it was. */
   readonly fallback: string | undefined;
   readonly loadMs: number;
+};
+
+export type DescribeReply = ModelDescription & {
+  readonly ok: true;
+  /** Which of the pool's workers answers: 0 and up, in the order they started. */
+  readonly worker: number;
 };
 
 export type WorkerReply = EmbedReply | ProbeReply | DescribeReply | Failure;

@@ -43,31 +43,38 @@ function joins(longest: number, count: number, next: number, cost: RunCost): boo
 /**
  * Which of the waiting inputs run with the first one, as ascending indices. The first always runs, so
  * nothing starves; the others are those nearest to it in length, whatever their turn.
+ * @param inputsMax how many inputs a batch that holds input i may have
  */
-export function selectBatch(tokens: readonly number[], cost: RunCost): number[] {
+export function selectBatch(tokens: readonly number[], cost: RunCost, inputsMax: (i: number) => number = unbounded): number[] {
   assert(tokens.length > 0);
   const order = tokens.map((_, i) => i).sort((a, b) => tokens[a]! - tokens[b]! || a - b);
   const seed = order.indexOf(0);
   let low = seed;
   let high = seed;
   let longest = tokens[0]!;
+  let countMax = inputsMax(0);
   for (;;) {
     const shorter = low > 0 ? tokens[order[low - 1]!]! : undefined;
     const longer = high + 1 < order.length ? tokens[order[high + 1]!]! : undefined;
     const count = high - low + 1;
-    const shorterJoins = shorter !== undefined && joins(longest, count, shorter, cost);
-    const longerJoins = longer !== undefined && joins(longest, count, longer, cost);
+    const fits = (at: number) => count < Math.min(countMax, inputsMax(order[at]!));
+    const shorterJoins = shorter !== undefined && fits(low - 1) && joins(longest, count, shorter, cost);
+    const longerJoins = longer !== undefined && fits(high + 1) && joins(longest, count, longer, cost);
     if (longerJoins && (!shorterJoins || longer - tokens[0]! <= tokens[0]! - shorter!)) {
       high += 1;
       longest = longer;
+      countMax = Math.min(countMax, inputsMax(order[high]!));
     } else if (shorterJoins) {
       low -= 1;
+      countMax = Math.min(countMax, inputsMax(order[low]!));
     } else {
       break;
     }
   }
   return order.slice(low, high + 1).sort((a, b) => a - b);
 }
+
+const unbounded = () => Infinity;
 
 /** A closing round smaller than this part of a full one is not worth cutting all batches smaller. */
 const roundSlack = 0.2;

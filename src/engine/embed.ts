@@ -173,6 +173,9 @@ function checkTokenIds(request: EmbedRequest, model: EmbeddingModel): void {
   const { vocabularySize } = model.backend.description;
   request.inputs.forEach((input, index) => {
     if (typeof input === 'string') return;
+    if (vocabularySize === undefined) {
+      throw new ServerError('REQUEST_INVALID', 'The model takes texts, not token ids.', { field: request.fields.inputs });
+    }
     const wrong = input.find((id) => id < 0 || id >= vocabularySize);
     if (wrong === undefined) return;
     throw new ServerError(

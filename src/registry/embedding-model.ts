@@ -1,11 +1,11 @@
 // A loaded embedding model: its backend, and the batcher in front of it.
 import type { Backend } from '../backend/backend.ts';
-import type { EmbeddingManifest } from '../backend/manifest.ts';
+import type { ModelTraits } from '../backend/manifest.ts';
 import { Batcher, type BatchObserver } from '../batch/batcher.ts';
 import type { Loaded } from './slot.ts';
 
 export class EmbeddingModel implements Loaded {
-  readonly manifest: EmbeddingManifest;
+  readonly manifest: ModelTraits;
   readonly backend: Backend;
   readonly batcher: Batcher;
   /** Names weights, tokenizer, modules and revision: two models with one identity give the same vectors. */
@@ -14,7 +14,7 @@ export class EmbeddingModel implements Loaded {
   #beside: Promise<void>;
 
   constructor(
-    manifest: EmbeddingManifest, backend: Backend, queueTokensMax: number, observer: BatchObserver, identity: string,
+    manifest: ModelTraits, backend: Backend, queueTokensMax: number, observer: BatchObserver, identity: string,
   ) {
     this.manifest = manifest;
     this.identity = identity;

@@ -8,6 +8,7 @@ import type { Json } from './json-file.ts';
 import { readModuleList, readModules, readPooling } from './modules.ts';
 import { findOnnxFile, onnxFileNames, onnxFilesIn, readOnnxSummary, thisCpu } from './onnx-file.ts';
 import type { OnnxSummary, Precision } from './onnx-file.ts';
+import { isProteinTokenizer } from './protein.ts';
 
 export { ManifestError } from './json-file.ts';
 
@@ -55,6 +56,7 @@ export function readManifest(directory: string, wants: ManifestWants): Embedding
     ...readPrompts(directory),
     precision,
     batchable,
+    protein: isProteinTokenizer(tokenizerFile),
   };
 }
 

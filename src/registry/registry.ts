@@ -1,6 +1,6 @@
 // The embedding models that this server knows, by name. Each is loaded on demand or at the start, shared by
 // leases, and leaves when it is idle too long or others need the room.
-import type { EmbeddingManifest } from '../backend/manifest.ts';
+import type { ModelTraits } from '../backend/manifest.ts';
 import { ServerError } from '../errors.ts';
 import { echoCharsMax } from '../limits.ts';
 import type { ModelGauges, ModelMetrics } from '../metrics.ts';
@@ -15,6 +15,8 @@ export type ModelEntry = {
   readonly aliases: readonly string[];
   /** Stays loaded, whatever comes. */
   readonly pinned: boolean;
+  /** Runs elsewhere: it takes no room here, so it neither counts nor leaves. */
+  readonly isRemote?: boolean;
   readonly metrics: ModelMetrics;
   /** Opens it; rejects with what clients are told. */
   open(): Promise<EmbeddingModel>;
@@ -28,7 +30,7 @@ export class KnownModel {
   readonly createdMs = Date.now();
   readonly slot: Slot<EmbeddingModel>;
   /** As it was when last loaded: still known after the model has left. */
-  #manifest: EmbeddingManifest | undefined;
+  #manifest: ModelTraits | undefined;
   #fileBytes: number | undefined;
 
   constructor(entry: ModelEntry, cache: ModelCache, refuseClosed: () => void) {
@@ -37,20 +39,22 @@ export class KnownModel {
     this.metrics = entry.metrics;
     const open = async () => {
       refuseClosed();
-      cache.makeRoom();
+      if (entry.isRemote !== true) cache.makeRoom();
       const model = await entry.open();
       this.#manifest = model.manifest;
-      this.#fileBytes = onnxFileBytes(model.manifest.onnxFile);
+      const { onnxFile } = model.manifest;
+      this.#fileBytes = onnxFile === undefined ? undefined : onnxFileBytes(onnxFile);
       return model;
     };
     this.slot = new Slot(open, () => cache.makeRoom());
   }
 
-  get state(): SlotState {
-    return this.slot.state;
+  /** `unavailable`: loaded, but the server that computes it is away. */
+  get state(): SlotState | 'unavailable' {
+    return this.slot.model?.backend.isAvailable === false ? 'unavailable' : this.slot.state;
   }
 
-  get manifest(): EmbeddingManifest | undefined {
+  get manifest(): ModelTraits | undefined {
     return this.#manifest;
   }
 
@@ -75,7 +79,7 @@ export class KnownModel {
   get gauges(): ModelGauges {
     const model = this.slot.model;
     return {
-      state: this.slot.state,
+      state: this.state,
       queuedInputs: model?.batcher.queuedInputs ?? 0,
       queuedTokens: model?.batcher.queuedTokens ?? 0,
       oldestWaitMs: model?.batcher.oldestWaitMs ?? 0,
@@ -106,7 +110,7 @@ export class Registry {
     this.#models.set(entry.name, model);
     // The first model keeps a short name that two would share.
     for (const alias of entry.aliases) if (!this.#aliases.has(alias)) this.#aliases.set(alias, entry.name);
-    this.#cache.add(entry.name, model.slot, entry.pinned);
+    if (entry.isRemote !== true) this.#cache.add(entry.name, model.slot, entry.pinned);
     return model;
   }
 

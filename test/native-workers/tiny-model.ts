@@ -126,6 +126,7 @@ export function tinyModel(
     defaultPromptName: undefined,
     precision: 'fp32',
     batchable: true,
+    protein: false,
     ...changes,
   };
 }

@@ -35,6 +35,7 @@ test('a sentence-transformers folder is read whole', () => {
     defaultPromptName: undefined,
     precision: 'fp32',
     batchable: true,
+    protein: false,
   });
 });
 

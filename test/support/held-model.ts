@@ -23,6 +23,7 @@ export const heldManifest: EmbeddingManifest = {
   defaultPromptName: undefined,
   precision: 'fp32',
   batchable: true,
+  protein: false,
 };
 
 type HeldOptions = { allowed?: string[]; allowDimensions?: boolean; manifest?: Partial<EmbeddingManifest>; identity?: string; cache?: EmbeddingCache };

@@ -87,7 +87,7 @@ function health(state: SystemState): AnyOperation {
 
 /** Idle models leave and come back on demand: only a first load that is not over yet is a reason to wait. */
 function answers({ state, manifest }: KnownModel): boolean {
-  return state === 'loading' ? manifest !== undefined : state !== 'failed';
+  return state === 'loading' ? manifest !== undefined : state !== 'failed' && state !== 'unavailable';
 }
 
 function modelHealth(model: KnownModel): object {

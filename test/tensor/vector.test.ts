@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { writeVector } from '../../native-workers/vector.ts';
+import { writeVector } from '../../src/tensor/vector.ts';
 
 test('a vector is scaled to unit length after it is cut', () => {
   const target = new Float32Array(6).fill(9);

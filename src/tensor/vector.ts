@@ -1,4 +1,4 @@
-// The last steps on one vector: length, unit length.
+// The last steps on one vector: length, unit length. Whoever computes it takes them, in a worker or of a remote answer.
 
 /** As torch.nn.functional.normalize: a vector shorter than this is divided by it instead of by its length. */
 const lengthMin = 1e-12;

@@ -1,0 +1,20 @@
+// Tells encoders of proteins (ProtT5, ProtBert, ESM-2) from encoders of text, by what their tokenizers know.
+import { statSync } from 'node:fs';
+import { readJson, type Json } from './json-file.ts';
+
+const aminoAcids = [...'ACDEFGHIKLMNPQRSTVWY'];
+/** ProtT5 has 128 tokens with its spare ones, ESM-2 33. */
+const vocabularyMax = 256;
+/** A file of so few tokens is far smaller; those of texts have megabytes. */
+const fileBytesMax = 512 * 1024;
+
+/** Whether every amino acid is a token and no small letter is, in a vocabulary that has little else. */
+export function isProteinTokenizer(tokenizerFile: string): boolean {
+  if (statSync(tokenizerFile).size > fileBytesMax) return false;
+  const vocabulary = (readJson(tokenizerFile)?.['model'] as Json | null | undefined)?.['vocab'];
+  // A list of pairs in sentencepiece's unigram models, which mark a word's start; else an object.
+  const pieces = Array.isArray(vocabulary) ? vocabulary.map((pair: unknown) => (Array.isArray(pair) ? String(pair[0]) : '')) : Object.keys(vocabulary ?? {});
+  const tokens = new Set(pieces.map((piece) => piece.replace(/^(▁|Ġ|##)/, '')));
+  if (tokens.size > vocabularyMax) return false;
+  return aminoAcids.every((letter) => tokens.has(letter) && !tokens.has(letter.toLowerCase()));
+}
