@@ -152,6 +152,8 @@ export const tritonPollMs = 1000;
 /** How long one look may take, and the silent ones in a row after which the server is held to be gone. */
 export const tritonPollTimeoutMs = 2000;
 export const tritonSilencesMax = 3;
+/** How often a model that answers is looked at for another version or configuration. */
+export const tritonRefreshMs = 30_000;
 /** The longest pause between two tries to connect. */
 export const tritonReconnectMsMax = 1000;
 /** One answer about a model, and one inference, whatever the request's own deadline. */

@@ -42,6 +42,7 @@ export class Metrics {
   readonly #truncated = this.#counter('inputs_truncated_total', "Inputs cut to the model's length.", ['model']);
   readonly #workerCrashes = this.#counter('worker_crashes_total', 'Worker threads that died and were replaced.', ['model']);
   readonly #deviceFallbacks = this.#counter('device_fallbacks_total', 'Models that run on the CPU though a device was wanted.', ['model']);
+  readonly #tritonCalls = this.#counter('triton_calls_total', 'Inference calls to Triton by gRPC status; retries of a call count once.', ['model', 'status']);
   readonly #embeddings = new Map<string, number>();
   readonly #startedMs = performance.now();
   /** By status and operation, of which there are few. */
@@ -123,6 +124,12 @@ export class Metrics {
         if (truncated > 0) this.#truncated.labels(model).inc(truncated);
       },
     };
+  }
+
+  /** Counts the calls of one model on a Triton server by the gRPC status they ended with. */
+  tritonCalls(model: string): (status: string) => void {
+    this.#tritonCalls.labels(model, 'OK').inc(0);
+    return (status) => this.#tritonCalls.labels(model, status).inc();
   }
 
   /** The series of the inference history. */

@@ -70,6 +70,11 @@ export class Call {
     this.#cancellation?.abort();
   }
 
+  /** By `performance.now()`: after that the call has been answered. */
+  get deadlineMs(): number {
+    return this.startedMs + this.timeoutMs;
+  }
+
   get query(): URLSearchParams {
     // Few operations look at it, so it is parsed for those.
     if (typeof this.#query === 'string') this.#query = new URLSearchParams(this.#query);

@@ -14,8 +14,6 @@ export interface Backend {
    * itself. Undefined: batches are bounded by `runCost`, and what waits is divided among `concurrency`.
    */
   readonly batchInputsMax?: number;
-  /** False while it is loaded but cannot compute; undefined for what always can. */
-  readonly isAvailable?: boolean;
   /**
    * Computes one micro-batch. A task that has started is never stopped: native code that loses its
    * thread ends the process.

@@ -4,7 +4,7 @@
 // when nothing waits.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend } from '../backend/backend.ts';
-import type { EmbedInput, EmbedOptions } from '../backend/protocol.ts';
+import type { EmbedInput, EmbedOptions, EmbedReply, EmbedTask } from '../backend/protocol.ts';
 import { ServerError, toServerError } from '../errors.ts';
 import { aloneWaitMsMax, retryAfterMsMax, retryAfterMsMin, selectionWindowInputs } from '../limits.ts';
 import type { BatchFacts } from '../metrics.ts';
@@ -141,8 +141,10 @@ export class Batcher {
       }
       const cost = this.#backend.runCost;
       const tokens = { queued: this.#queue.tokens, running: this.#runningTokens };
-      const tokensMax = batchTokens(tokens, this.#backend.concurrency, cost.tokensMax);
-      const batch = this.#queue.take(selectBatch(window.map((entry) => entry.tokens), { ...cost, tokensMax }));
+      const { batchInputsMax, concurrency } = this.#backend;
+      const tokensMax = batchInputsMax === undefined ? batchTokens(tokens, concurrency, cost.tokensMax) : cost.tokensMax;
+      const inputsMax = (i: number) => Math.min(batchInputsMax ?? Infinity, window[i]!.job.batchInputsMax);
+      const batch = this.#queue.take(selectBatch(window.map((entry) => entry.tokens), { ...cost, tokensMax }, inputsMax));
       void this.#run(batch);
     }
     if (this.#running === 0 && this.#queue.length === 0) {
@@ -156,18 +158,42 @@ export class Batcher {
     const estimatedTokens = batch.reduce((sum, entry) => sum + entry.tokens, 0);
     this.#running += 1;
     this.#runningTokens += estimatedTokens;
-    const running = this.#backend.embed({
-      kind: 'embed',
-      inputs: batch.map((entry) => entry.input),
-      options: batch.map((entry) => entry.options),
-      runCost: this.#backend.runCost,
-    });
-    const outcome = await running.catch(toServerError);
+    const outcomes = await this.#compute(batch);
     this.#running -= 1;
     this.#runningTokens -= estimatedTokens;
     // The freed worker gets its next batch before the answers are written.
     this.#dispatch();
+    for (const { part, outcome } of outcomes) this.#answer(part, outcome, nowMs);
+  }
 
+  /**
+   * What the model refuses may be one request's fault: a batch of several is then run again request by request, so
+   * that each fails for its own input only. Never rejects.
+   */
+  async #compute(batch: readonly QueuedInput[]): Promise<{ part: readonly QueuedInput[]; outcome: EmbedReply | ServerError }[]> {
+    const outcome = await this.#embed(batch);
+    const isShared = batch.some(({ job }) => job !== batch[0]!.job);
+    if (!isShared || !(outcome instanceof ServerError) || outcome.code !== 'BACKEND_FAILED') return [{ part: batch, outcome }];
+    const outcomes = [];
+    for (const job of new Set(batch.map((entry) => entry.job))) {
+      const part = batch.filter((entry) => entry.job === job);
+      outcomes.push({ part, outcome: await this.#embed(part) });
+    }
+    return outcomes;
+  }
+
+  #embed(batch: readonly QueuedInput[]): Promise<EmbedReply | ServerError> {
+    const task: EmbedTask = {
+      kind: 'embed',
+      inputs: batch.map((entry) => entry.input),
+      options: batch.map((entry) => entry.options),
+      runCost: this.#backend.runCost,
+    };
+    // It is worth its time as long as anybody waits.
+    return this.#backend.embed(task, Math.max(...batch.map(({ job, index }) => job.deadlineMs(index)))).catch(toServerError);
+  }
+
+  #answer(batch: readonly QueuedInput[], outcome: EmbedReply | ServerError, startedMs: number): void {
     const jobs = new Set(batch.map((entry) => entry.job));
     if (outcome instanceof ServerError) {
       for (const job of jobs) job.fail(outcome);
@@ -178,7 +204,7 @@ export class Batcher {
     const tokens = outcome.tokensKept.reduce((sum, count) => sum + count, 0);
     this.#estimate.learn(batch.map((entry) => entry.size), outcome.tokensGiven);
     this.#tokensMs.tokens += tokens;
-    this.#tokensMs.ms += performance.now() - nowMs;
+    this.#tokensMs.ms += performance.now() - startedMs;
     this.#observer.batchEnded({
       inputs: batch.length,
       tokens,
@@ -186,7 +212,7 @@ export class Batcher {
       runs: outcome.runs,
       tokenizeMs: outcome.tokenizeMs,
       runMs: outcome.runMs,
-      queueMs: batch.map(({ job }) => nowMs - job.queuedMs),
+      queueMs: batch.map(({ job }) => startedMs - job.queuedMs),
     });
   }
 

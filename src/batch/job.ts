@@ -16,15 +16,26 @@ export type Embedded = {
   /** Worker time of the batches that carried this request; batches on two workers add up. */
   readonly tokenizeMs: number;
   readonly inferenceMs: number;
+  /** Batches that carried inputs of this request. */
+  readonly batches: number;
 };
 
-/** Who waits for a job: true once nobody does. */
-export type Waiter = { readonly cancelled: boolean };
+/** Who waits for a job. */
+export type Waiter = {
+  /** True once nobody does. */
+  readonly cancelled: boolean;
+  /** By `performance.now()`: nobody does after that. */
+  readonly deadlineMs?: number;
+  /** Inputs that may share a batch with one of these. */
+  readonly batchInputsMax?: number | undefined;
+};
 
 /** Follows each input of a job by itself, where several requests may wait for one. Replaces the waiter's word. */
 export type InputWatcher = {
   /** False once it need not run: nobody waits for it, or somebody else computes it. */
   isWanted(index: number): boolean;
+  /** By `performance.now()`: nobody waits for it after that; undefined for no end. */
+  deadlineMs(index: number): number | undefined;
   /** It has gone to a worker, and runs whatever happens. */
   started(index: number): void;
   /** `row` is a view of a batch's buffer: read, and copied by whoever keeps it. */
@@ -45,6 +56,7 @@ export class EmbedJob {
   #startedMs: number | undefined;
   #tokenizeMs = 0;
   #inferenceMs = 0;
+  #batches = 0;
   #settled = false;
   #resolve!: (embedded: Embedded) => void;
   #reject!: (error: ServerError) => void;
@@ -65,6 +77,15 @@ export class EmbedJob {
   /** True once input `index` need not run: the client left, the deadline passed, or a batch failed. */
   hasEnded(index: number): boolean {
     return this.#settled || (this.#watcher === undefined ? this.#waiter.cancelled : !this.#watcher.isWanted(index));
+  }
+
+  /** By `performance.now()`: nobody waits for input `index` after that. */
+  deadlineMs(index: number): number {
+    return (this.#watcher === undefined ? this.#waiter.deadlineMs : this.#watcher.deadlineMs(index)) ?? Infinity;
+  }
+
+  get batchInputsMax(): number {
+    return this.#waiter.batchInputsMax ?? Infinity;
   }
 
   get queuedMs(): number {
@@ -99,6 +120,7 @@ export class EmbedJob {
   batchEnded(reply: EmbedReply): void {
     this.#tokenizeMs += reply.tokenizeMs;
     this.#inferenceMs += reply.runMs;
+    this.#batches += 1;
     this.#finish();
   }
 
@@ -112,6 +134,7 @@ export class EmbedJob {
       queueMs: (this.#startedMs ?? performance.now()) - this.#queuedMs,
       tokenizeMs: this.#tokenizeMs,
       inferenceMs: this.#inferenceMs,
+      batches: this.#batches,
     });
   }
 

@@ -107,7 +107,7 @@ export class EmbeddingCache {
     }
     this.#hits += count;
     const cache = { hits: count, misses: 0, lookupMs: 0 };
-    return { rows, tokensGiven, tokensKept, queueMs: 0, tokenizeMs: 0, inferenceMs: 0, cache };
+    return { rows, tokensGiven, tokensKept, queueMs: 0, tokenizeMs: 0, inferenceMs: 0, batches: 0, cache };
   }
 
   /** As the model's batcher embeds, but for what need not be computed. Rejects as it does. `options` is shared. */
@@ -152,6 +152,7 @@ export class EmbeddingCache {
       queueMs: computed?.queueMs ?? 0,
       tokenizeMs: computed?.tokenizeMs ?? 0,
       inferenceMs: computed?.inferenceMs ?? 0,
+      batches: computed?.batches ?? 0,
       cache: { hits, misses: inputs.length - hits, lookupMs },
     };
   }
@@ -225,6 +226,7 @@ export class EmbeddingCache {
   #watcher(flights: readonly Flight[]): InputWatcher {
     return {
       isWanted: (index) => flights[index]!.isWanted,
+      deadlineMs: (index) => flights[index]!.deadlineMs,
       started: (index) => {
         flights[index]!.hasStarted = true;
       },

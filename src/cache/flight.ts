@@ -41,6 +41,10 @@ export class Gathering {
     return !this.#waiter.cancelled && !this.#failed;
   }
 
+  get deadlineMs(): number {
+    return this.#waiter.deadlineMs ?? Infinity;
+  }
+
   put(index: number, { row, tokensGiven, tokensKept }: CachedVector): void {
     this.rows[index] = row;
     this.tokensGiven[index] = tokensGiven;
@@ -74,6 +78,11 @@ export class Flight {
 
   get isWanted(): boolean {
     return this.#aboard.some(({ gathering }) => gathering.isAlive);
+  }
+
+  /** When the last of those aboard stops waiting. */
+  get deadlineMs(): number {
+    return Math.max(...this.#aboard.map(({ gathering }) => gathering.deadlineMs));
   }
 
   board(gathering: Gathering, index: number): void {

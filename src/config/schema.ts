@@ -12,11 +12,13 @@ import { requestLimitsOptions } from './options/request-limits.ts';
 import { semanticCacheOptions } from './options/semantic-cache.ts';
 import { serverOptions } from './options/server.ts';
 import { storageOptions } from './options/storage.ts';
+import { tritonOptions } from './options/triton.ts';
 
 export const configSchema = Type.Object({
   ...serverOptions,
   ...modelOptions,
   ...hubOptions,
+  ...tritonOptions,
   ...computationOptions,
   ...requestLimitsOptions,
   ...accessOptions,

@@ -1,7 +1,7 @@
 // The one door to embeddings for every surface: checks what only the model can tell, then hands to the cache, and
 // what that does not have to the model's batcher.
 import type { EmbedInput, EmbedOptions } from '../backend/protocol.ts';
-import type { Embedded } from '../batch/job.ts';
+import type { Embedded, Waiter } from '../batch/job.ts';
 import type { CachedEmbedded, CacheUse, EmbeddingCache } from '../cache/embedding-cache.ts';
 import { ServerError } from '../errors.ts';
 import type { Call } from '../operation.ts';
@@ -20,6 +20,8 @@ export type EmbedRequest = {
   readonly promptName?: string | undefined;
   /** `bypass` computes, whatever the cache has, and leaves nothing in it. */
   readonly cache?: 'use' | 'bypass' | undefined;
+  /** Inputs that may run together with one of these; undefined leaves it to the model. */
+  readonly batchInputsMax?: number | undefined;
   /** What the surface calls these in its requests, for errors. */
   readonly fields: { readonly model: string; readonly inputs: string };
 };
@@ -108,8 +110,9 @@ export class EmbedEngine {
 
   async #vectors(model: EmbeddingModel, request: EmbedRequest, options: EmbedOptions, call: Call): Promise<CachedEmbedded> {
     const { inputs, cache } = request;
-    if (this.#cache !== undefined && cache !== 'bypass') return this.#cache.embed(model, inputs, options, call);
-    const embedded = await model.batcher.embed(inputs, options, call);
+    const waiter = request.batchInputsMax === undefined ? call : boundedWaiter(call, request.batchInputsMax);
+    if (this.#cache !== undefined && cache !== 'bypass') return this.#cache.embed(model, inputs, options, waiter);
+    const embedded = await model.batcher.embed(inputs, options, waiter);
     return { ...embedded, cache: { hits: 0, misses: inputs.length, lookupMs: 0 } };
   }
 
@@ -155,8 +158,18 @@ export class EmbedEngine {
 
 /** Spelt out: spreading took five of the six microseconds of a hit. */
 function resultOf(embedded: CachedEmbedded, model: string, dimension: number, truncated: readonly number[]): EmbedResult {
-  const { rows, tokensGiven, tokensKept, queueMs, tokenizeMs, inferenceMs, cache } = embedded;
-  return { rows, tokensGiven, tokensKept, queueMs, tokenizeMs, inferenceMs, cache, model, dimension, truncated };
+  const { rows, tokensGiven, tokensKept, queueMs, tokenizeMs, inferenceMs, batches, cache } = embedded;
+  return { rows, tokensGiven, tokensKept, queueMs, tokenizeMs, inferenceMs, batches, cache, model, dimension, truncated };
+}
+
+function boundedWaiter(call: Call, batchInputsMax: number): Waiter {
+  return {
+    get cancelled() {
+      return call.cancelled;
+    },
+    deadlineMs: call.deadlineMs,
+    batchInputsMax,
+  };
 }
 
 function promptText(name: string | undefined, model: EmbeddingModel): string {

@@ -15,8 +15,8 @@ export type ModelEntry = {
   readonly aliases: readonly string[];
   /** Stays loaded, whatever comes. */
   readonly pinned: boolean;
-  /** Runs elsewhere: it takes no room here, so it neither counts nor leaves. */
-  readonly isRemote?: boolean;
+  /** Runs on another server: it takes no room here, so it neither counts nor leaves. */
+  readonly remote?: { isAvailable(): boolean };
   readonly metrics: ModelMetrics;
   /** Opens it; rejects with what clients are told. */
   open(): Promise<EmbeddingModel>;
@@ -29,6 +29,7 @@ export class KnownModel {
   readonly metrics: ModelMetrics;
   readonly createdMs = Date.now();
   readonly slot: Slot<EmbeddingModel>;
+  readonly #remote: ModelEntry['remote'];
   /** As it was when last loaded: still known after the model has left. */
   #manifest: ModelTraits | undefined;
   #fileBytes: number | undefined;
@@ -36,10 +37,11 @@ export class KnownModel {
   constructor(entry: ModelEntry, cache: ModelCache, refuseClosed: () => void) {
     this.name = entry.name;
     this.pinned = entry.pinned;
+    this.#remote = entry.remote;
     this.metrics = entry.metrics;
     const open = async () => {
       refuseClosed();
-      if (entry.isRemote !== true) cache.makeRoom();
+      if (entry.remote === undefined) cache.makeRoom();
       const model = await entry.open();
       this.#manifest = model.manifest;
       const { onnxFile } = model.manifest;
@@ -49,9 +51,9 @@ export class KnownModel {
     this.slot = new Slot(open, () => cache.makeRoom());
   }
 
-  /** `unavailable`: loaded, but the server that computes it is away. */
+  /** `unavailable`: the server that computes it is away, loaded or not. */
   get state(): SlotState | 'unavailable' {
-    return this.slot.model?.backend.isAvailable === false ? 'unavailable' : this.slot.state;
+    return this.#remote?.isAvailable() === false ? 'unavailable' : this.slot.state;
   }
 
   get manifest(): ModelTraits | undefined {
@@ -110,7 +112,7 @@ export class Registry {
     this.#models.set(entry.name, model);
     // The first model keeps a short name that two would share.
     for (const alias of entry.aliases) if (!this.#aliases.has(alias)) this.#aliases.set(alias, entry.name);
-    if (entry.isRemote !== true) this.#cache.add(entry.name, model.slot, entry.pinned);
+    if (entry.remote === undefined) this.#cache.add(entry.name, model.slot, entry.pinned);
     return model;
   }
 

@@ -47,10 +47,6 @@ export class TritonBackend implements Backend {
     return this.model.batchInputsMax;
   }
 
-  get isAvailable(): boolean {
-    return this.#watch.state(this.model.name) === 'up';
-  }
-
   async embed(task: EmbedTask, deadlineMs: number = Infinity): Promise<EmbedReply> {
     // A server that has fallen silent would hold every request until its deadline.
     if (this.#watch.state(this.model.name) === 'down') throw unavailable();
@@ -87,9 +83,11 @@ export class TritonBackend implements Backend {
   }
 
   #request(texts: readonly string[]): InferRequest {
-    const { name, input, output, batched } = this.model;
+    const { name, version, input, output, batched } = this.model;
     return {
       model_name: name,
+      // The identity names this version; another one's vectors would go by its name.
+      model_version: version,
       inputs: [{ name: input, datatype: 'BYTES', shape: batched ? [texts.length, 1] : [1] }],
       outputs: [{ name: output }],
       raw_input_contents: [bytesTensor(texts)],

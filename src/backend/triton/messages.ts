@@ -27,6 +27,7 @@ export type ModelConfig = {
 
 export type InferRequest = {
   readonly model_name: string;
+  readonly model_version: string;
   readonly inputs: readonly TensorMetadata[];
   readonly outputs: readonly { readonly name: string }[];
   /** One for each input, in their order. */

@@ -1,6 +1,6 @@
 // What one request may be.
 import Type from 'typebox';
-import { bodyBytesInFlightMax, openaiInputsMax } from '../../limits.ts';
+import { bodyBytesInFlightMax, inputTokenIdsMax, openaiInputsMax } from '../../limits.ts';
 import { row, timerMsMax, upTo } from '../option.ts';
 
 const charsMax = 100_000_000;
@@ -19,7 +19,10 @@ export const requestLimitsOptions = {
   openaiInputsMax: upTo(inputsMax, openaiInputsMax, {
     group: 'Request limits', flag: 'openai-max-batch-size',
     env: ['OPENAI_MAX_BATCH_SIZE', 'EMB_PROVIDER_MAX_BATCH_SIZE'],
-    help: 'Most inputs in one request on the OpenAI paths.' }),
+    help: 'Most inputs in one request on the OpenAI paths and /embeddings/compute.' }),
+  sequenceResiduesMax: upTo(inputTokenIdsMax - 1, 10_000, {
+    group: 'Request limits', flag: 'max-sequence-length', env: ['MAX_SEQUENCE_LENGTH'],
+    help: 'Longest protein sequence in residues on /embeddings/compute.' }),
   requestTimeoutMs: Type.Integer({ minimum: 1, maximum: timerMsMax, default: 300_000, ...row({
     group: 'Request limits', flag: 'request-timeout', env: ['REQUEST_TIMEOUT'], unit: 'seconds',
     help: 'A request not finished by then is answered with 504.' }) }),

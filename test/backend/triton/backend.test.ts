@@ -48,7 +48,7 @@ test('a model on a real Triton server', { skip }, async (t) => {
     assert.deepEqual([model.input, model.output, model.outputType, model.version], ['sequences', 'embeddings', 'FP16', '1']);
     assert.equal(backend.description.dimension, 1024);
     assert.equal(backend.batchInputsMax, 8);
-    assert.equal(backend.isAvailable, true);
+    assert.equal(watch.state(name), 'up');
   });
 
   await t.test('has an identity that stays', async () => {
@@ -91,9 +91,9 @@ test('a model on a real Triton server', { skip }, async (t) => {
   await t.test('is found again within five seconds after its server was killed', async () => {
     await server.kill();
     await assert.rejects(backend.embed(taskOf(['MKTAL'])), (error: ServerError) => error.code === 'MODEL_NOT_READY');
-    await until(() => !backend.isAvailable, 3000);
+    await until(() => watch.state(name) === 'down', 3000);
     await server.restart();
-    t.diagnostic(`found after ${Math.round(await until(() => backend.isAvailable, 5000))} ms`);
+    t.diagnostic(`found after ${Math.round(await until(() => watch.state(name) === 'up', 5000))} ms`);
     // All connections, not only the one that was looked through.
     await Promise.all(Array.from({ length: 16 }, () => backend.embed(taskOf(['MKTAL']))));
   });
@@ -101,11 +101,11 @@ test('a model on a real Triton server', { skip }, async (t) => {
   await t.test('is given up when its server falls silent, and found again', async () => {
     server.pause();
     const waiting = backend.embed(taskOf(['MKTAL'])).catch((error: ServerError) => error);
-    t.diagnostic(`given up after ${Math.round(await until(() => !backend.isAvailable, 12_000))} ms`);
+    t.diagnostic(`given up after ${Math.round(await until(() => watch.state(name) === 'down', 12_000))} ms`);
     const error = await waiting;
     assert.ok('code' in error && error.code === 'MODEL_NOT_READY');
     server.resume();
-    t.diagnostic(`found after ${Math.round(await until(() => backend.isAvailable, 5000))} ms`);
+    t.diagnostic(`found after ${Math.round(await until(() => watch.state(name) === 'up', 5000))} ms`);
     await backend.embed(taskOf(['MKTAL']));
   });
 
