@@ -1,5 +1,6 @@
 // Which embedding models the server has, and how each is opened: the first from a folder, the others from the hub.
 import { randomUUID } from 'node:crypto';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openOnnxBackend, type OnnxOptions } from './backend/onnx.ts';
 import { chooseDevices } from './backend/devices.ts';
@@ -15,6 +16,7 @@ import { modelIdentity } from './registry/identity.ts';
 import { readManifest } from './registry/manifest.ts';
 import { checkIdentity, checkPrecision, exactFileBeside, isPrecise } from './registry/precision-check.ts';
 import { ModelCache } from './registry/model-cache.ts';
+import { findProteinFolder } from './registry/protein.ts';
 import type { ModelEntry, Registry } from './registry/registry.ts';
 import { openTensorModel } from './registry/tensor-model.ts';
 import { TensorModels } from './registry/tensor-models.ts';
@@ -32,6 +34,8 @@ export type EmbeddingModels = {
   readonly atStart: readonly ModelEntry[];
   /** Loaded by the first request that names them. */
   readonly onDemand: readonly ModelEntry[];
+  /** The encoder of proteins among those of folders, by name. */
+  readonly protein: string | undefined;
 };
 
 /** Throws ManifestError when the first model's folder makes no sense. Asks the hub for nothing yet. */
@@ -55,10 +59,17 @@ export function embeddingModels(config: Config, metrics: Metrics, log: Log): Emb
   const allowed = config.allowedModels.filter((name) => {
     return repositoryPattern.test(name) && !listed.includes(nameOf(name)) && !(folder && nameOf(name) === first.name);
   });
+  const proteinFolder = config.modelDirectory === undefined ? undefined : findProteinFolder(config.modelDirectory);
+  const protein = folder && first.protein ? undefined : proteinFolder;
+  const fromFolder = (directory: string) => {
+    const name = path.basename(directory);
+    return makeEntry(name, async () => readManifest(directory, { ...manifestWants(config), name }), false);
+  };
   return {
     // The first model stays: somebody who starts a server for one model wants it to answer at once.
     atStart: [...(folder ? [makeEntry(first.name, readFirst, true)] : []), ...config.models.map(fromHub)],
-    onDemand: allowed.map(fromHub),
+    onDemand: [...allowed.map(fromHub), ...(protein === undefined ? [] : [fromFolder(protein)])],
+    protein: protein === undefined ? (folder && first.protein ? first.name : undefined) : path.basename(protein),
   };
 }
 
@@ -165,7 +176,7 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
 }
 
 /** Compares a quantised model with the fp32 one in its folder, once for the same files, and tells the log. */
-function precisionChecker(options: OnnxOptions, log: Log): (model: EmbeddingModel) => Promise<void> {
+function precisionChecker(options: OnnxOptions, log: Log): (model: EmbeddingModel<EmbeddingManifest>) => Promise<void> {
   let checked: string | undefined;
   return async (model) => {
     const { name: modelName, onnxFile, precision } = model.manifest;

@@ -23,6 +23,7 @@ import { OpenaiError, openaiError } from './surface/openai/errors.ts';
 import { embeddingModelList } from './surface/fastembed/models.ts';
 import { historyOperations, tensorGroup } from './surface/history/operations.ts';
 import { openaiGroup, openaiOperations } from './surface/openai/operations.ts';
+import { prott5Group } from './surface/prott5/operations.ts';
 import { systemGroup, systemOperations } from './surface/system/operations.ts';
 import { tensorOperations } from './surface/tensors/operations.ts';
 import { TeiError, teiStatuses } from './surface/tei/errors.ts';
@@ -30,6 +31,7 @@ import { teiEmbed, teiGroup } from './surface/tei/operations.ts';
 import { serveHttp } from './transport/http.ts';
 import { loadUws } from './transport/listen.ts';
 import type { RateLimiter } from './transport/rate-limit.ts';
+import { prott5 } from './prott5.ts';
 import { packageVersion } from './version.ts';
 
 /** A running server. */
@@ -56,9 +58,11 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const registry = new Registry(cache, config.allowedModels);
   const tensors = tensorModels(config, cache, metrics, log);
   const history = config.historyEnabled ? newHistory(config, metrics, log) : undefined;
-  const { atStart, onDemand } = embeddingModels(config, metrics, log);
+  const { atStart, onDemand, protein } = embeddingModels(config, metrics, log);
   const embeddingCache = await openEmbeddingCache(config, metrics, log);
   const engine = new EmbedEngine(registry, config.allowDimensions, embeddingCache);
+  // gRPC takes its time to load: only for those who use it.
+  const triton = config.tritonUrl === undefined ? undefined : new (await import('./triton.ts')).TritonModels(config.tritonUrl, config, registry, metrics, log);
   let accepting = true;
   let starting = true;
 
@@ -68,6 +72,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       group: systemGroup, limits: { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax },
     })),
     ...embedOperations(engine, atStart[0]!.name, config),
+    ...prott5({ config, engine, registry, cache: embeddingCache, redis: () => redis, triton, local: protein }),
     ...tensorOperations({
       models: tensors,
       otherModels: embeddingModelList(registry),
@@ -79,7 +84,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       config.metricsEnabled,
     ),
   ];
-  const errorSchemas = { [openaiGroup]: OpenaiError, [fastembedGroup]: DetailError, [teiGroup]: TeiError, [systemGroup]: DetailError, [tensorGroup]: DetailError };
+  const errorSchemas = { [openaiGroup]: OpenaiError, [fastembedGroup]: DetailError, [teiGroup]: TeiError, [systemGroup]: DetailError, [tensorGroup]: DetailError, [prott5Group]: DetailError };
   const info = { title: 'ortserve', version, errorSchemas, errorStatuses: { [teiGroup]: teiStatuses } };
   operations.push(...docsOperations({ info, operations: () => operations, group: systemGroup, encodeError: detailError }));
 
@@ -130,6 +135,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       await new Promise((resolve) => setTimeout(resolve, config.drainDelayMs));
       await http.drain();
       await Promise.all([registry.close(), tensors.close()]);
+      triton?.close();
       await Promise.all([history?.close(historyCloseMsMax), embeddingCache?.close()]);
       http.close();
       redis?.disconnect();

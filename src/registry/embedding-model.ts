@@ -4,8 +4,9 @@ import type { ModelTraits } from '../backend/manifest.ts';
 import { Batcher, type BatchObserver } from '../batch/batcher.ts';
 import type { Loaded } from './slot.ts';
 
-export class EmbeddingModel implements Loaded {
-  readonly manifest: ModelTraits;
+/** `Traits`: more than requests need, of a model that runs here. */
+export class EmbeddingModel<Traits extends ModelTraits = ModelTraits> implements Loaded {
+  readonly manifest: Traits;
   readonly backend: Backend;
   readonly batcher: Batcher;
   /** Names weights, tokenizer, modules and revision: two models with one identity give the same vectors. */
@@ -14,7 +15,7 @@ export class EmbeddingModel implements Loaded {
   #beside: Promise<void>;
 
   constructor(
-    manifest: ModelTraits, backend: Backend, queueTokensMax: number, observer: BatchObserver, identity: string,
+    manifest: Traits, backend: Backend, queueTokensMax: number, observer: BatchObserver, identity: string,
   ) {
     this.manifest = manifest;
     this.identity = identity;

@@ -50,7 +50,7 @@ export function checkIdentity(...files: readonly string[]): string {
  * is closed meanwhile, and leaves no thread behind.
  */
 export async function checkPrecision(
-  model: EmbeddingModel,
+  model: EmbeddingModel<EmbeddingManifest>,
   exactFile: string,
   open: (manifest: EmbeddingManifest) => Promise<Backend>,
 ): Promise<PrecisionCheck> {

@@ -1,5 +1,6 @@
 // Tells encoders of proteins (ProtT5, ProtBert, ESM-2) from encoders of text, by what their tokenizers know.
-import { statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
 import { readJson, type Json } from './json-file.ts';
 
 const aminoAcids = [...'ACDEFGHIKLMNPQRSTVWY'];
@@ -8,9 +9,16 @@ const vocabularyMax = 256;
 /** A file of so few tokens is far smaller; those of texts have megabytes. */
 const fileBytesMax = 512 * 1024;
 
+/** The first folder in `directory`, by name, that holds an encoder of proteins as Hugging Face lays one out. */
+export function findProteinFolder(directory: string): string | undefined {
+  if (!existsSync(directory)) return undefined;
+  const folders = readdirSync(directory).sort().map((name) => path.join(directory, name));
+  return folders.find((folder) => isProteinTokenizer(path.join(folder, 'tokenizer.json')));
+}
+
 /** Whether every amino acid is a token and no small letter is, in a vocabulary that has little else. */
 export function isProteinTokenizer(tokenizerFile: string): boolean {
-  if (statSync(tokenizerFile).size > fileBytesMax) return false;
+  if ((statSync(tokenizerFile, { throwIfNoEntry: false })?.size ?? Infinity) > fileBytesMax) return false;
   const vocabulary = (readJson(tokenizerFile)?.['model'] as Json | null | undefined)?.['vocab'];
   // A list of pairs in sentencepiece's unigram models, which mark a word's start; else an object.
   const pieces = Array.isArray(vocabulary) ? vocabulary.map((pair: unknown) => (Array.isArray(pair) ? String(pair[0]) : '')) : Object.keys(vocabulary ?? {});

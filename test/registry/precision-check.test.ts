@@ -17,7 +17,7 @@ const options = {
 } as const;
 const open = (manifest: EmbeddingManifest) => openOnnxBackend(manifest, options, () => {});
 
-async function loaded(t: TestContext, manifest: EmbeddingManifest): Promise<EmbeddingModel> {
+async function loaded(t: TestContext, manifest: EmbeddingManifest): Promise<EmbeddingModel<EmbeddingManifest>> {
   const observer = { batchEnded: () => {}, inputsDropped: () => {} };
   const model = new EmbeddingModel(manifest, await open(manifest), 10_000, observer, 'test');
   t.after(() => model.close());

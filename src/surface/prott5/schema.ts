@@ -21,7 +21,7 @@ export const ComputeRequest = Type.Object({
 export const ComputeEnvelope = Type.Object({ ...ComputeRequest.properties, sequences: Type.Array(Type.Unknown()) });
 
 const milliseconds = Type.Number({ description: 'Milliseconds.' });
-const ratio = Type.Union([Type.Number(), Type.Null()], { description: 'Stored bytes by bytes of float32; null while nothing is stored.' });
+const ratio = Type.Number({ description: 'Stored bytes by bytes of float32, of all that was written since the start; 1 where nothing is compressed.' });
 
 export const ComputeResponse = Type.Object({
   embeddings: Type.Record(Type.String(), Type.Union([Type.Array(Type.Number()), Type.String({ description: 'base64' })]), {
@@ -51,18 +51,21 @@ export const HealthResponse = Type.Object({
   }),
 });
 
+const countOrNull = Type.Union([Type.Integer(), Type.Null()]);
+
 export const CacheStatsResponse = Type.Object({
   enabled: Type.Boolean(),
-  hits: Type.Integer(),
+  hits: Type.Integer({ description: 'Of all embedding APIs since the start.' }),
   misses: Type.Integer(),
   hit_rate: Type.Number(),
   compression_ratio: ratio,
-  entries: Type.Integer(),
-  memory: Type.Object({ entries: Type.Integer(), bytes: Type.Integer(), bytes_max: Type.Integer() }),
+  entries: Type.Integer({ description: 'In the memory of this process.' }),
+  memory_bytes: Type.Integer(),
+  memory_bytes_max: Type.Integer(),
   redis: Type.Object({
-    status: Type.String(),
-    memory_bytes: Type.Union([Type.Integer(), Type.Null()]),
-    entries: Type.Union([Type.Integer(), Type.Null()]),
+    status: Type.String({ description: 'off, up or down.' }),
+    memory_bytes: Type.Union([Type.Integer(), Type.Null()], { description: 'Of all its users.' }),
+    keys: countOrNull,
   }),
 });
 
@@ -72,7 +75,7 @@ export const ModelInfoResponse = Type.Object({
   precision: Type.Literal('fp32'),
   backend: Type.String(),
   state: Type.String(),
-  max_batch_size: Type.Union([Type.Integer(), Type.Null()]),
+  max_batch_size: countOrNull,
   metadata: Type.Unknown({ description: "Triton's ModelMetadata." }),
   config: Type.Unknown({ description: "Triton's ModelConfig." }),
 });

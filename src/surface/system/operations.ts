@@ -119,7 +119,7 @@ function ready(state: SystemState): AnyOperation {
     const waiting = models.filter((model) => !answers(model)).map((model) => model.name);
     if (state.starting()) return jsonReply(503, { status: 'loading', waiting });
     if (waiting.length === models.length) return jsonReply(503, { status: 'failed', waiting });
-    return jsonReply(200, { status: 'ready' });
+    return jsonReply(200, { status: 'ready', ...(waiting.length > 0 && { waiting }) });
   };
   const summary = '200 once a model answers and none of the start still loads, and until the server drains.';
   const operation = page('/readyz', 'readyz', summary, () => undefined, encode);
