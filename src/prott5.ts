@@ -14,7 +14,7 @@ export type Prott5Parts = {
   readonly registry: Registry;
   readonly cache: EmbeddingCache | undefined;
   readonly redis: () => Redis | undefined;
-  readonly triton: TritonState | undefined;
+  readonly triton: () => TritonState | undefined;
   /** The encoder of proteins in a folder here, by name. */
   readonly local: string | undefined;
 };
@@ -24,9 +24,11 @@ export function prott5(parts: Prott5Parts): AnyOperation[] {
   return prott5Operations({
     engine,
     registry,
-    triton,
+    get triton() {
+      return triton();
+    },
     // One from the hub is known for what it is once it has been loaded.
-    model: () => triton?.names[0] ?? local ?? registry.list().find(({ manifest }) => manifest?.protein)?.name,
+    model: () => triton()?.names[0] ?? local ?? registry.list().find(({ manifest }) => manifest?.protein)?.name,
     cache: { stats: () => statsOf(cache), redis: () => redisFacts(redis()) },
     limits: { sequencesMax: config.openaiInputsMax, residuesMax: config.sequenceResiduesMax },
   });

@@ -32,6 +32,7 @@ import { serveHttp } from './transport/http.ts';
 import { loadUws } from './transport/listen.ts';
 import type { RateLimiter } from './transport/rate-limit.ts';
 import { prott5 } from './prott5.ts';
+import type { TritonModels } from './triton.ts';
 import { packageVersion } from './version.ts';
 
 /** A running server. */
@@ -61,8 +62,8 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const { atStart, onDemand, protein } = embeddingModels(config, metrics, log);
   const embeddingCache = await openEmbeddingCache(config, metrics, log);
   const engine = new EmbedEngine(registry, config.allowDimensions, embeddingCache);
-  // gRPC takes its time to load: only for those who use it.
-  const triton = config.tritonUrl === undefined ? undefined : new (await import('./triton.ts')).TritonModels(config.tritonUrl, config, registry, metrics, log);
+  const openTriton = config.tritonUrl === undefined ? undefined : await tritonOpener(config.tritonUrl, config, metrics, log);
+  let triton: TritonModels | undefined;
   let accepting = true;
   let starting = true;
 
@@ -72,7 +73,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       group: systemGroup, limits: { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax },
     })),
     ...embedOperations(engine, atStart[0]!.name, config),
-    ...prott5({ config, engine, registry, cache: embeddingCache, redis: () => redis, triton, local: protein }),
+    ...prott5({ config, engine, registry, cache: embeddingCache, redis: () => redis, triton: () => triton, local: protein }),
     ...tensorOperations({
       models: tensors,
       otherModels: embeddingModelList(registry),
@@ -113,6 +114,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
 
   const loading = atStart.map((entry) => registry.add(entry).load());
   for (const entry of onDemand) registry.add(entry);
+  triton = openTriton?.(registry);
   // One that cannot be had is no reason to withhold the others; it is tried again when somebody asks for it.
   const started = Promise.allSettled(loading).then((loads) => {
     starting = false;
@@ -188,7 +190,12 @@ function observers(metrics: Metrics, requests: CallObserver): CallObserver {
   };
 }
 
-// Redis and the rate limiter are off by default, and loading them takes a tenth of a second: only then.
+// Redis, the rate limiter and gRPC are off by default, and loading them takes a tenth of a second: only then.
+
+async function tritonOpener(url: string, config: Config, metrics: Metrics, log: Log): Promise<(registry: Registry) => TritonModels> {
+  const { TritonModels } = await import('./triton.ts');
+  return (registry) => new TritonModels(url, config, registry, metrics, log);
+}
 
 /** A request waits for the limiter, so its commands fail fast; memory counts then. */
 async function connectLimiterRedis({ redisUrl }: Config, log: Log): Promise<Redis | undefined> {

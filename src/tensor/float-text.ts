@@ -76,7 +76,7 @@ function writeSlow(target: Uint8Array, offset: number, value: number): number {
 
 /** Any finite float32: the fewest significant digits that read back the same; nine always do (IEEE 754, 5.12.2). */
 function shortestText(value: number): string {
-  if (Number.isInteger(value) && Math.abs(value) < 1e9) return Object.is(value, -0) ? '0' : String(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e9) return Object.is(value, -0) ? '-0.0' : String(value);
   for (let precision = 1; precision < 9; precision++) {
     const candidate = Number(value.toPrecision(precision));
     if (Math.fround(candidate) === value) return String(candidate);

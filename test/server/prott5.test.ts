@@ -1,0 +1,238 @@
+// The protein service on the real server, against a real Triton with the pipeline: right vectors, true numbers, and
+// what becomes of requests when Triton is killed, slow or failing.
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { float16Value } from '../../src/tensor/float16.ts';
+import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
+import { randomNumbers } from '../support/tensor-models.ts';
+import { expectedRows, skipUnlessTriton, startTritonServer, type TritonFaults } from '../support/triton-server.ts';
+
+const skip = skipUnlessTriton();
+const dimension = 1024;
+const calls = 'ortserve_triton_calls_total{model="prot_t5_pipeline",status="OK"}';
+
+type Answer = {
+  embeddings: Record<string, number[]>;
+  cache_stats: { hit_rate: number; compression_ratio: number };
+  timing: { total_ms: number; cache_ms: number; triton_ms: number; cache_hits: number; triton_calls: number };
+  model_info: object;
+};
+
+function randomSequences(count: number, seed: number): string[] {
+  const random = randomNumbers(seed);
+  const residue = () => 'ACDEFGHIKLMNPQRSTVWY'[Math.floor(random() * 20)]!;
+  return Array.from({ length: count }, () => Array.from({ length: 10 + Math.floor(random() * 190) }, residue).join(''));
+}
+
+async function start(t: TestContext, faults?: TritonFaults, options: Record<string, string> = {}) {
+  const triton = await startTritonServer(t, faults);
+  const server = await startServerProcess(t, { TRITON_URL: triton.address, ...options });
+  await untilHealthy(server);
+  return { triton, server };
+}
+
+async function untilHealthy(server: ServerProcess): Promise<number> {
+  const startedMs = performance.now();
+  while ((await fetch(`${server.url}/embeddings/health`)).status !== 200) {
+    assert.ok(performance.now() - startedMs < 10_000, 'the model was not found');
+    await sleep(20);
+  }
+  return performance.now() - startedMs;
+}
+
+function compute(server: ServerProcess, body: object): Promise<Response> {
+  return fetch(`${server.url}/embeddings/compute`, { method: 'POST', body: JSON.stringify(body) });
+}
+
+/** Every value as Triton gave it: FP16, which float32 text repeats exactly. */
+function assertRight(embeddings: Record<string, number[]>, expected: ReadonlyMap<string, Float32Array>, sequences: readonly string[]): void {
+  assert.deepEqual(Object.keys(embeddings), sequences);
+  for (const sequence of sequences) assert.deepEqual(bits(Float32Array.from(embeddings[sequence]!)), bits(expected.get(sequence)!));
+}
+
+/** Compared as numbers, 0 and -0 would be the same. */
+function bits(row: Float32Array): Buffer {
+  return Buffer.from(row.buffer, row.byteOffset, row.byteLength);
+}
+
+function expectedOf(sequences: readonly string[]): Map<string, Float32Array> {
+  const values = Float32Array.from(expectedRows(sequences), float16Value);
+  return new Map(sequences.map((sequence, i) => [sequence, values.subarray(i * dimension, (i + 1) * dimension)]));
+}
+
+test('a thousand sequences, new and then known', { skip }, async (t) => {
+  const { triton, server } = await start(t);
+  const sequences = randomSequences(1000, 7);
+  const expected = expectedOf(sequences);
+
+  await t.test('new: as Triton gives them, bit for bit', async () => {
+    const answer = (await (await compute(server, { sequences })).json()) as Answer;
+    assertRight(answer.embeddings, expected, sequences);
+    assert.equal(answer.cache_stats.hit_rate, 0);
+    const { timing } = answer;
+    assert.equal(timing.cache_hits, 0);
+    assert.equal(timing.triton_calls, await server.metric(calls));
+    assert.equal(timing.triton_calls, await triton.inferences());
+    assert.ok(timing.triton_calls >= 125);
+    assert.ok(Math.abs(timing.total_ms - timing.cache_ms - timing.triton_ms) < timing.total_ms / 2);
+    t.diagnostic(`new: ${JSON.stringify(timing)}`);
+  });
+
+  await t.test('known: the same, and Triton is not asked', async () => {
+    const before = await triton.inferences();
+    const answer = (await (await compute(server, { sequences })).json()) as Answer;
+    assertRight(answer.embeddings, expected, sequences);
+    assert.equal(answer.cache_stats.hit_rate, 1);
+    assert.deepEqual([answer.timing.cache_hits, answer.timing.triton_calls, answer.timing.triton_ms], [1000, 0, 0]);
+    assert.equal(await triton.inferences(), before);
+    t.diagnostic(`known: ${JSON.stringify(answer.timing)}`);
+  });
+
+  await t.test('some new: only those are computed', async () => {
+    const fresh = randomSequences(3, 8);
+    const answer = (await (await compute(server, { sequences: [...sequences.slice(0, 9), ...fresh] })).json()) as Answer;
+    assert.deepEqual([answer.cache_stats.hit_rate, answer.timing.cache_hits], [0.75, 9]);
+    assert.ok(answer.timing.triton_calls >= 1 && answer.timing.triton_calls <= 3);
+  });
+
+  await t.test('past the cache: computed again', async () => {
+    const before = await triton.inferences();
+    const answer = (await (await compute(server, { sequences: sequences.slice(0, 1), use_cache: false })).json()) as Answer;
+    assert.deepEqual([answer.timing.cache_hits, answer.timing.triton_calls], [0, 1]);
+    assert.equal(await triton.inferences(), before + 1);
+  });
+
+  await t.test('other APIs take the model by its name', async () => {
+    const body = JSON.stringify({ model: 'prot_t5_pipeline', input: sequences[0] });
+    const answer = (await (await fetch(`${server.url}/v1/embeddings`, { method: 'POST', body })).json()) as any;
+    assert.deepEqual(bits(Float32Array.from(answer.data[0].embedding)), bits(expected.get(sequences[0]!)!));
+    assert.equal(answer.usage.prompt_tokens, sequences[0]!.length + 1);
+  });
+
+  await t.test('the paths of the service tell what is', async () => {
+    const get = async (path: string) => (await (await fetch(`${server.url}/embeddings/${path}`)).json()) as any;
+    assert.deepEqual((await get('health')).components.model, { status: 'ready', name: 'prot_t5_pipeline' });
+    const info = await get('model/info');
+    assert.deepEqual([info.embedding_dim, info.max_batch_size, info.metadata.platform], ['1024', 8, 'ensemble']);
+    assert.equal(info.config.ensemble_scheduling.step.length, 2);
+    const stats = await get('cache/stats');
+    assert.equal(stats.entries, 1003);
+    assert.ok(Math.abs(stats.hits / (stats.hits + stats.misses) - stats.hit_rate) < 1e-4);
+  });
+});
+
+test('Triton is killed and started again under load', { skip }, async (t) => {
+  const { triton, server } = await start(t);
+  const sequences = randomSequences(64, 9);
+  const expected = expectedOf(sequences);
+  const known = sequences.slice(0, 4);
+  assert.equal((await compute(server, { sequences: known })).status, 200);
+  const load = startLoad(server, sequences, expected);
+  await sleep(1000);
+  await triton.kill();
+  await sleep(1500);
+
+  const answer = await compute(server, { sequences: known });
+  assert.equal(answer.status, 200, 'what is known is answered without Triton');
+  assertRight(((await answer.json()) as Answer).embeddings, expected, known);
+  const refused = await compute(server, { sequences: [known[0], 'MKTAL'] });
+  assert.equal(refused.status, 503);
+  assert.match(((await refused.json()) as { detail: string }).detail, /Triton.*not available/);
+  assert.ok(Number(refused.headers.get('retry-after')) >= 1);
+  const health = (await (await fetch(`${server.url}/health`)).json()) as { status: string };
+  assert.equal(health.status, 'degraded');
+  assert.deepEqual(await (await fetch(`${server.url}/readyz`)).json(), { status: 'ready', waiting: ['prot_t5_pipeline'] });
+
+  await triton.restart();
+  const startedMs = performance.now();
+  load.nextSuccess = undefined;
+  while (load.nextSuccess === undefined) {
+    assert.ok(performance.now() - startedMs < 5000, 'it was not found again within five seconds');
+    await sleep(10);
+  }
+  t.diagnostic(`found after ${Math.round(load.nextSuccess - startedMs)} ms`);
+  await sleep(500);
+  const statuses = await load.stop();
+  t.diagnostic(`answers: ${JSON.stringify(statuses)}`);
+  assert.deepEqual(Object.keys(statuses).sort(), ['200', '503']);
+  assert.equal(await server.metric('ortserve_requests_in_flight'), 1, 'nothing but this question is in flight');
+  assert.equal(await server.metric('ortserve_queue_inputs{model="prot_t5_pipeline"}'), 0);
+});
+
+test('a slow Triton costs those who cannot wait, and nobody else', { skip }, async (t) => {
+  const { server } = await start(t, { delayMs: 500 }, { REQUEST_TIMEOUT: '1500ms' });
+  const sequences = randomSequences(64, 10);
+  const expected = expectedOf(sequences);
+  // One run every half second, four at once and eight in each: what is behind them has no time left.
+  const answers = await Promise.all(sequences.map((sequence) => compute(server, { sequences: [sequence] })));
+  const statuses = answers.map(({ status }) => status);
+  assert.ok(statuses.every((status) => status === 200 || status === 504), statuses.join());
+  assert.ok(statuses.includes(200) && statuses.includes(504));
+  for (const [i, answer] of answers.entries()) {
+    if (answer.status === 200) assertRight(((await answer.json()) as Answer).embeddings, expected, [sequences[i]!]);
+  }
+  // What ran for those who left is known now, and the queue is free.
+  await sleep(2500);
+  assert.equal((await compute(server, { sequences: sequences.slice(0, 1) })).status, 200);
+});
+
+test('when every third batch fails, each answer is right or says so', { skip }, async (t) => {
+  const { server } = await start(t, { failEvery: 3 });
+  const sequences = randomSequences(64, 11);
+  const load = startLoad(server, sequences, expectedOf(sequences));
+  await sleep(3000);
+  const statuses = await load.stop();
+  t.diagnostic(`answers: ${JSON.stringify(statuses)}`);
+  assert.deepEqual(Object.keys(statuses).sort(), ['200', '503']);
+  const refused = await refusal(server, sequences);
+  assert.match(refused.detail, /planted failure/);
+  assert.equal(refused.code, 'BACKEND_FAILED');
+});
+
+test('a server starts without Triton, and finds it when it comes', { skip }, async (t) => {
+  const triton = await startTritonServer(t);
+  await triton.kill();
+  const server = await startServerProcess(t, { TRITON_URL: triton.address });
+  assert.equal((await fetch(`${server.url}/embeddings/health`)).status, 503);
+  assert.equal((await compute(server, { sequences: ['MKTAL'] })).status, 503);
+  await triton.restart();
+  const foundMs = await untilHealthy(server);
+  assert.ok(foundMs < 5000);
+  t.diagnostic(`found after ${Math.round(foundMs)} ms`);
+  assert.equal((await compute(server, { sequences: ['MKTAL'] })).status, 200);
+});
+
+async function refusal(server: ServerProcess, sequences: readonly string[]): Promise<{ detail: string; code: string }> {
+  for (;;) {
+    const answer = await compute(server, { sequences: sequences.slice(0, 1), use_cache: false });
+    if (answer.status !== 200) return (await answer.json()) as { detail: string; code: string };
+  }
+}
+
+/** Eight clients that ask past the cache, each answer compared; counts answers by status. */
+function startLoad(server: ServerProcess, sequences: readonly string[], expected: ReadonlyMap<string, Float32Array>) {
+  const load = { nextSuccess: undefined as number | undefined, stop };
+  const statuses: Record<string, number> = {};
+  let running = true;
+  const clients = Array.from({ length: 8 }, async (_, client) => {
+    for (let at = client * 8; running; at = (at + 5) % (sequences.length - 3)) {
+      const asked = sequences.slice(at, at + 3);
+      const answer = await compute(server, { sequences: asked, use_cache: false });
+      statuses[answer.status] = (statuses[answer.status] ?? 0) + 1;
+      if (answer.status === 200) {
+        load.nextSuccess ??= performance.now();
+        assertRight(((await answer.json()) as Answer).embeddings, expected, asked);
+      } else {
+        await answer.arrayBuffer();
+        await sleep(20);
+      }
+    }
+  });
+  async function stop(): Promise<Record<string, number>> {
+    running = false;
+    await Promise.all(clients);
+    return statuses;
+  }
+  return load;
+}
