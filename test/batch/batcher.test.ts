@@ -50,6 +50,56 @@ test('requests that arrive together run together', async () => {
   await Promise.all(answers);
 });
 
+test('batches of a backend that shares out work itself are filled', async () => {
+  const { backend, batcher } = setup(2);
+  Object.assign(backend, { batchInputsMax: 3 });
+  const answer = batcher.embed(Array<string>(8).fill(text(12)), options, nobodyLeft);
+  await turn();
+  assert.deepEqual(backend.running.map((batch) => batch.task.inputs.length), [3, 3]);
+  await flow(backend);
+  assert.equal((await answer).batches, 3);
+});
+
+test('an input that fails costs its own request only', async () => {
+  const { backend, batcher, seen } = setup(1);
+  const guilty = batcher.embed([text(5, 'g'), text(6, 'g')], options, nobodyLeft).catch((error: ServerError) => error.message);
+  const innocent = batcher.embed([text(5)], options, nobodyLeft);
+  await turn();
+  assert.equal(backend.running[0]!.task.inputs.length, 3);
+  backend.running[0]!.fail(new ServerError('BACKEND_FAILED', 'one of the three'));
+  await turn();
+  assert.deepEqual(backend.running[0]!.task.inputs, [text(5, 'g'), text(6, 'g')]);
+  backend.running[0]!.fail(new ServerError('BACKEND_FAILED', 'mine'));
+  await turn();
+  backend.running[0]!.release();
+  assert.equal(await guilty, 'mine');
+  assert.deepEqual([...(await innocent).rows[0]!], [5, 1]);
+  assert.deepEqual(seen, { dropped: 0, batches: 1, inputs: 1 });
+});
+
+test('what fails for all alike is not run again', async () => {
+  const { backend, batcher } = setup(1);
+  const both = [1, 2].map((length) => batcher.embed([text(length)], options, nobodyLeft).catch((error: ServerError) => error.code));
+  await turn();
+  backend.running[0]!.fail(new ServerError('MODEL_NOT_READY'));
+  assert.deepEqual(await Promise.all(both), ['MODEL_NOT_READY', 'MODEL_NOT_READY']);
+  assert.equal(backend.ran.length, 2);
+});
+
+test('a batch has the last deadline of those who wait for it', async () => {
+  const { backend, batcher } = setup(1);
+  const deadlines: (number | undefined)[] = [];
+  const embed = backend.embed.bind(backend);
+  backend.embed = (task, deadlineMs?: number) => {
+    deadlines.push(deadlineMs);
+    return embed(task);
+  };
+  backend.flowing = true;
+  await Promise.all([100, 300, 200].map((deadlineMs) => batcher.embed([text(3)], options, { cancelled: false, deadlineMs })));
+  await batcher.embed([text(3)], options, nobodyLeft);
+  assert.deepEqual(deadlines, [300, Infinity]);
+});
+
 test('a request is split over all idle workers', async () => {
   const { backend, batcher } = setup(2);
   const answer = batcher.embed(Array<string>(8).fill(text(12)), options, nobodyLeft);

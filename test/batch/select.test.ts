@@ -73,6 +73,16 @@ test('whatever waits, a batch keeps to the budget unless it is one input', () =>
   }
 });
 
+test('a batch has no more inputs than the strictest of them allows', () => {
+  const tokens = new Array<number>(10).fill(4);
+  assert.equal(selectBatch(tokens, cost, () => 3).length, 3);
+  assert.deepEqual(selectBatch(tokens, cost, () => 1), [0]);
+  // Those that want to be few are passed over once there are more.
+  const chosen = selectBatch(tokens, cost, (i) => (i % 2 === 0 ? 8 : 2));
+  assert.ok(chosen.length <= 2 || chosen.every((i) => i % 2 === 0));
+  assert.equal(selectBatch(tokens, cost, (i) => (i === 0 ? 2 : 8)).length, 2);
+});
+
 test('work is cut into equal parts for all workers', () => {
   assert.equal(batchTokens({ queued: 96, running: 0 }, 2, 128), 48);
   assert.equal(batchTokens({ queued: 48, running: 48 }, 2, 128), 48);

@@ -30,7 +30,7 @@ export class HeldBackend implements Backend {
     this.concurrency = concurrency;
   }
 
-  embed(task: EmbedTask): Promise<EmbedReply> {
+  embed(task: EmbedTask, _deadlineMs?: number): Promise<EmbedReply> {
     this.ran.push(...task.inputs.map(String));
     return new Promise((resolve, reject) => {
       const end = (settle: () => void) => {
