@@ -36,7 +36,11 @@ export class TritonModels {
         else log.warn({ model: name, err: cause }, 'Triton does not have the model ready');
       },
     });
-    this.#timer = setInterval(() => this.names.forEach((name) => void this.refresh(name)), tritonRefreshMs);
+    const refreshLoaded = () => {
+      // One that was unloaded on purpose stays so until somebody asks for it.
+      for (const [name, { slot }] of this.#known) if (slot.state !== 'absent') void this.refresh(name);
+    };
+    this.#timer = setInterval(refreshLoaded, tritonRefreshMs);
     this.#timer.unref();
   }
 

@@ -196,6 +196,16 @@ describe('bad values', () => {
     }
   });
 
+  test("Triton's address has a host and a port, and may have a scheme", () => {
+    for (const address of ['triton:8001', '127.0.0.1:8001', '[::1]:8001', 'grpc://triton:8001', 'grpcs://triton.example.com:443']) {
+      assert.equal(read({ TRITON_URL: address }).config.tritonUrl, address);
+    }
+    for (const address of ['triton', 'http://triton:8001', 'triton:8001/path', '::1:8001', 'a b:1', ':8001', 'triton:port']) {
+      assert.match(problems({ TRITON_URL: address })[0] ?? '', /must be host:port/, address);
+    }
+    assert.deepEqual(read({ TRITON_MODEL: 'a, b' }).config.tritonModels, ['a', 'b']);
+  });
+
   test('a long value is cut in its problem', () => {
     assert.ok((problems({ PORT: '9'.repeat(10_000) })[0] ?? '').length < 200);
   });
@@ -227,7 +237,7 @@ describe('unknown variables', () => {
       'NODE_ENV', 'NODE_OPTIONS', 'NODE_PATH', 'npm_config_host', 'npm_package_name', 'OMP_NUM_THREADS',
       'CUDA_VISIBLE_DEVICES', 'NVIDIA_VISIBLE_DEVICES', 'LD_LIBRARY_PATH', 'MALLOC_ARENA_MAX',
       'KUBERNETES_PORT', 'KUBERNETES_SERVICE_HOST', 'KUBERNETES_SERVICE_PORT', 'REDIS_PORT', 'REDIS_HOST',
-      'REDIS_SERVICE_HOST', 'DATABASE_URL', 'TRITON_URL',
+      'REDIS_SERVICE_HOST', 'DATABASE_URL',
       'HF_HOME', 'HF_TOKEN', 'HTTP_PROXY',
       'HTTPS_PROXY', 'NO_PROXY', 'no_proxy', 'CI', 'GITHUB_SHA', 'SERVICE', 'VIRTUAL_ENV', 'PYTHONPATH',
       'JAVA_HOME', 'INVOCATION_ID', 'JOURNAL_STREAM', 'NOTIFY_SOCKET', 'UWS_HTTP_MAX_HEADERS_SIZE',

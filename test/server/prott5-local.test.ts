@@ -54,4 +54,6 @@ test('without any, the service says how to get one', async (t) => {
   assert.equal((await fetch(`${server.url}/embeddings/health`)).status, 503);
   const stats = (await (await fetch(`${server.url}/embeddings/cache/stats`)).json()) as any;
   assert.equal(stats.hits, 0);
+  const { paths } = (await (await fetch(`${server.url}/openapi.json`)).json()) as { paths: object };
+  for (const path of ['compute', 'health', 'cache/stats', 'model/info']) assert.ok(`/embeddings/${path}` in paths, path);
 });

@@ -1,12 +1,14 @@
 // The protein service on the real server, against a real Triton with the pipeline: right vectors, true numbers, and
 // what becomes of requests when Triton is killed, slow or failing.
 import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { float16Value } from '../../src/tensor/float16.ts';
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
 import { randomNumbers } from '../support/tensor-models.ts';
-import { expectedRows, skipUnlessTriton, startTritonServer, type TritonFaults } from '../support/triton-server.ts';
+import { copyOfTriton, expectedRows, skipUnlessTriton, startTritonServer, type TritonFaults } from '../support/triton-server.ts';
 
 const skip = skipUnlessTriton();
 const dimension = 1024;
@@ -201,6 +203,47 @@ test('a server starts without Triton, and finds it when it comes', { skip }, asy
   assert.ok(foundMs < 5000);
   t.diagnostic(`found after ${Math.round(foundMs)} ms`);
   assert.equal((await compute(server, { sequences: ['MKTAL'] })).status, 200);
+});
+
+test('another version of a part of the ensemble is seen, and nothing known before is answered for it', { skip }, async (t) => {
+  const directory = copyOfTriton(t);
+  const triton = await startTritonServer(t, {}, directory);
+  const server = await startServerProcess(t, { TRITON_URL: triton.address });
+  await untilHealthy(server);
+  const asked = { sequences: ['MKTAL'] };
+  const first = (await (await compute(server, asked)).json()) as Answer;
+  assert.equal(((await (await compute(server, asked)).json()) as Answer).timing.cache_hits, 1);
+
+  // Its vectors point the other way, and come as FP32.
+  const network = join(directory, 'model-repository/_internal_onnx');
+  const program = readFileSync(join(network, '1/model.py'), 'utf8');
+  mkdirSync(join(network, '2'));
+  writeFileSync(join(network, '2/model.py'), program.replace('out.astype(np.float16)', '-out.astype(np.float16).astype(np.float32)'));
+  for (const name of ['_internal_onnx', 'prot_t5_pipeline']) {
+    const file = join(directory, 'model-repository', name, 'config.pbtxt');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('TYPE_FP16', 'TYPE_FP32'));
+  }
+  await triton.kill();
+  await triton.restart();
+  await untilHealthy(server);
+  while ((await modelType(server)) !== 'TYPE_FP32') await sleep(50);
+  const second = (await (await compute(server, asked)).json()) as Answer;
+  assert.equal(second.timing.cache_hits, 0);
+  assert.deepEqual(second.embeddings['MKTAL'], first.embeddings['MKTAL']!.map((value) => -value));
+});
+
+async function modelType(server: ServerProcess): Promise<string> {
+  const info = (await (await fetch(`${server.url}/embeddings/model/info`)).json()) as { config: { output: { data_type: string }[] } };
+  return info.config.output[0]!.data_type;
+}
+
+test('a request that runs when the server is asked to stop is answered', { skip }, async (t) => {
+  const { server } = await start(t, { delayMs: 500 });
+  const answer = compute(server, { sequences: ['MKTAL'] });
+  await sleep(200);
+  const ended = server.stop();
+  assert.equal((await answer).status, 200);
+  assert.deepEqual(await ended, { code: 0, signal: null });
 });
 
 async function refusal(server: ServerProcess, sequences: readonly string[]): Promise<{ detail: string; code: string }> {

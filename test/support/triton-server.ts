@@ -1,16 +1,16 @@
 // A real Triton Inference Server with the protein ensemble, for tests: a process on free ports.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, rmdirSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sharedDirectory, skipUnless } from './fixtures.ts';
 import { skipUnlessRuns } from './programs.ts';
 
-const startFile = join(sharedDirectory(), 'triton/start');
-const environment = process.env['TRITON_VENV'] ?? join(tmpdir(), 'triton-for-tests');
+const startFile = path.join(sharedDirectory(), 'triton/start');
+const environment = process.env['TRITON_VENV'] ?? path.join(tmpdir(), 'triton-for-tests');
 /** Its Python environment is made at its first use, unless .ci/run has made it before. */
 const startMsMax = 300_000;
 
@@ -32,24 +32,29 @@ export type TritonServer = {
   /** Takes connections but answers nothing until it resumes. */
   pause(): void;
   resume(): void;
-  /** Successful inference requests since it started, by Triton's own count. */
+  /** Successful inference requests since it started, by Triton's own count, a moment after the last. */
   inferences(): Promise<number>;
 };
 
-export async function startTritonServer(t: { after(end: () => Promise<void>): void }, faults: TritonFaults = {}): Promise<TritonServer> {
+/** @param directory a copy of the shared folder, to run other models than those there */
+export async function startTritonServer(
+  t: { after(end: () => Promise<void>): void }, faults: TritonFaults = {}, directory = path.dirname(startFile),
+): Promise<TritonServer> {
   const [http, grpc, metrics] = (await Promise.all([freePort(), freePort(), freePort()])) as [number, number, number];
   const ports = { HTTP_PORT: String(http), GRPC_PORT: String(grpc), METRICS_PORT: String(metrics) };
-  let child = await start(ports, faults);
+  let child = await start(directory, ports, faults);
   t.after(() => kill(child));
   return {
     address: `127.0.0.1:${grpc}`,
     kill: () => kill(child),
     restart: async (next = {}) => {
-      child = await start(ports, next);
+      child = await start(directory, ports, next);
     },
     pause: () => signalGroup(child, 'SIGSTOP'),
     resume: () => signalGroup(child, 'SIGCONT'),
     inferences: async () => {
+      // It counts a request after it has answered.
+      await sleep(100);
       const answer = await fetch(`http://127.0.0.1:${http}/v2/models/prot_t5_pipeline/stats`);
       const { model_stats } = (await answer.json()) as { model_stats: { inference_stats: { success: { count: number } } }[] };
       return model_stats[0]!.inference_stats.success.count;
@@ -57,11 +62,25 @@ export async function startTritonServer(t: { after(end: () => Promise<void>): vo
   };
 }
 
+/** The shared folder with its models, to change; removed with the test. */
+export function copyOfTriton(t: { after(end: () => void): void }): string {
+  const directory = mkdtempSync(path.join(tmpdir(), 'ortserve-triton-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  // File by file: what lies there may be read-only, and so would copies of its folders be.
+  for (const name of readdirSync(path.dirname(startFile), { recursive: true, encoding: 'utf8' })) {
+    const from = path.join(path.dirname(startFile), name);
+    if (statSync(from).isDirectory()) continue;
+    mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
+    writeFileSync(path.join(directory, name), readFileSync(from), { mode: 0o755 });
+  }
+  return directory;
+}
+
 /** What the ensemble must answer, as the folder's own check computes it: FP16 rows, one after another. */
 export function expectedRows(sequences: readonly string[]): Uint16Array {
   const program = 'import sys, json; from check import expected; sys.stdout.buffer.write(b"".join(expected(s).tobytes() for s in json.load(sys.stdin)))';
-  const bytes = execFileSync(join(environment, 'bin/python'), ['-c', program], {
-    cwd: join(sharedDirectory(), 'triton'),
+  const bytes = execFileSync(path.join(environment, 'bin/python'), ['-c', program], {
+    cwd: path.dirname(startFile),
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
     input: JSON.stringify(sequences),
     maxBuffer: 1 << 28,
@@ -69,11 +88,11 @@ export function expectedRows(sequences: readonly string[]): Uint16Array {
   return new Uint16Array(new Uint8Array(bytes).buffer);
 }
 
-async function start(ports: Record<string, string>, { delayMs = 0, failEvery = 0 }: TritonFaults): Promise<ChildProcess> {
+async function start(directory: string, ports: Record<string, string>, { delayMs = 0, failEvery = 0 }: TritonFaults): Promise<ChildProcess> {
   const env = { ...process.env, ...ports, TRITON_VENV: environment, DELAY_MS: String(delayMs), FAIL_EVERY: String(failEvery) };
   return oneAtATime(async () => {
     // A group of its own: the processes that run its Python models end with it.
-    const child = spawn(startFile, [], { env, stdio: 'ignore', detached: true });
+    const child = spawn(path.join(directory, 'start'), [], { env, stdio: 'ignore', detached: true });
     // A test that breaks off must not leave it behind.
     const end = () => signalGroup(child, 'SIGKILL');
     process.once('exit', end);

@@ -26,8 +26,11 @@ export type TritonModel = {
   readonly config: ModelConfig;
 };
 
+/** What it is read from. */
+type Source = Pick<TritonClient, 'metadata' | 'config'>;
+
 /** Rejects with the library's ServiceError, or with MODEL_NOT_READY when it is no model of texts to vectors. */
-export async function readTritonModel(client: TritonClient, name: string): Promise<TritonModel> {
+export async function readTritonModel(client: Source, name: string): Promise<TritonModel> {
   const [metadata, config] = await describe(client, name);
   return {
     name,
@@ -42,7 +45,7 @@ export async function readTritonModel(client: TritonClient, name: string): Promi
   };
 }
 
-function describe(client: TritonClient, name: string): Promise<[ModelMetadata, ModelConfig]> {
+function describe(client: Source, name: string): Promise<[ModelMetadata, ModelConfig]> {
   return Promise.all([client.metadata(name, tritonMetadataMsMax), client.config(name, tritonMetadataMsMax)]);
 }
 
@@ -75,7 +78,7 @@ function unusable(why: string): ServerError {
 }
 
 /** An ensemble is made of models whose versions it does not name: those are looked at, too, and theirs. */
-async function identityOf(client: TritonClient, metadata: ModelMetadata, config: ModelConfig): Promise<string> {
+async function identityOf(client: Source, metadata: ModelMetadata, config: ModelConfig): Promise<string> {
   const seen = new Map([[metadata.name, facts(metadata, config)]]);
   let next = partsOf(config);
   while (next.length > 0) {
