@@ -73,7 +73,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       group: systemGroup, limits: { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax },
     })),
     ...embedOperations(engine, atStart[0]!.name, config),
-    ...prott5({ config, engine, registry, cache: embeddingCache, redis: () => redis, triton: () => triton, local: protein }),
+    ...prott5({ config, engine, registry, cache: embeddingCache, triton: () => triton, local: protein }),
     ...tensorOperations({
       models: tensors,
       otherModels: embeddingModelList(registry),

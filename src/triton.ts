@@ -78,8 +78,9 @@ export class TritonModels {
     try {
       if (slot.state === 'ready') {
         const model = await readTritonModel(this.#client, name);
-        if (model.identity === this.#models.get(name)?.identity) return;
-        this.#log.info({ model: name, version: model.version }, 'Triton has another version of the model');
+        const old = this.#models.get(name);
+        if (model.identity === old?.identity && model.batchInputsMax === old.batchInputsMax) return;
+        this.#log.info({ model: name, version: model.version }, 'Triton has another version or configuration of the model');
       }
       await slot.reload();
     } catch (error) {
