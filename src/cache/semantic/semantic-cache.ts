@@ -210,6 +210,8 @@ export class SemanticCache {
         this.#recentHits.remember(held.entry.id, question, rounded);
         return this.#hit('semantic', held, rounded, reason);
       }
+      // Whoever asks upstream instead may say what came of it.
+      if (by === 'feedback') this.#recentHits.remember(held.entry.id, question, rounded);
       nearest ??= { id: held.entry.id, similarity: rounded, reason, by };
       if (by === 'threshold') break;
     }

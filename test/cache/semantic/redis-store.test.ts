@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -212,6 +212,16 @@ test('Redis restarted empty: nothing comes back from the memory of the servers, 
   const ids: string[] = [];
   for (let i = 0; i < 60; i += 1) ids.push((await replicas[i % 3]!.ask({ kind: 'put', question: `new ${i}` })) as string);
   await agree(replicas, ids, recoverMs);
+});
+
+test('Redis emptied under running servers: they are empty too, and follow what comes then', { skip }, async (t) => {
+  const { redis, replicas } = await setUp(t, 2);
+  for (let i = 0; i < 20; i += 1) await replicas[i % 2]!.ask({ kind: 'put', question: `question ${i}` });
+  const socket = connect(redis.port, '127.0.0.1').end('FLUSHALL\r\n');
+  await once(socket, 'data');
+  await agree(replicas, [], recoverMs);
+  const id = (await replicas[0]!.ask({ kind: 'put', question: 'after' })) as string;
+  await agree(replicas, [id], recoverMs);
 });
 
 test('a server that starts later has everything, and one that ends lets its process end', { skip }, async (t) => {

@@ -146,9 +146,13 @@ test('a store that fails fails the put and the delete, and hits go on', async (t
 });
 
 test('a wrong hit leaves, and what it taught outlives it', async (t) => {
+  const observed: [number, boolean][] = [];
   const learning: Learning = {
     start: () => 0,
-    observe: (state, similarity, correct) => (correct ? state : Math.max(state as number, similarity)),
+    observe: (state, similarity, correct) => {
+      observed.push([similarity, correct]);
+      return correct ? state : Math.max(state as number, similarity);
+    },
     decide: (state, similarity) => (similarity > (state as number) ? 'exploit' : 'explore'),
   };
   const cache = await openCache(t, { policy: { mode: 'cosine', threshold: 0.85, learning } });
@@ -161,7 +165,10 @@ test('a wrong hit leaves, and what it taught outlives it', async (t) => {
   await put(cache, 'one two three');
   const refused = await cache.lookup(partition, near, embed(near));
   assert.ok(!refused.hit && /earlier feedback/.test(refused.nearest!.reason));
+  const again = refused.nearest!.id;
+  assert.equal(await cache.feedback('one', again, { question: near, wrong: false }), true);
   assert.ok((await cache.lookup(partition, 'one two three', never)).hit, 'the same text is not a matter of similarity');
+  assert.deepEqual(observed.map(([similarity, correct]) => [similarity > 0.99, correct]), [[true, false], [true, true]]);
   assert.deepEqual([cache.stats().falseHitsReported, cache.stats().refused], [1, 1]);
 });
 
