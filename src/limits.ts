@@ -164,7 +164,27 @@ export const tritonMessageBytesMax = 64 * 1024 * 1024;
 export const tritonEnsembleModelsMax = 64;
 /** Of Triton's own words about a failure, how many a client sees. */
 export const tritonReasonCharsMax = 200;
+/** Uploads at once; their models are checked one after another. */
+export const uploadsMax = 4;
+/** How long an upload may take from its first byte to its answer. */
+export const uploadMsMax = 3_600_000;
+/** Of one upload: its parts, the header of each, a plain field, the manifest, and all but the file together. */
+export const uploadPartsMax = 16;
+export const uploadHeaderBytesMax = 8 * 1024;
+export const uploadFieldBytesMax = 1024;
+export const uploadManifestBytesMax = 1024 * 1024;
+export const uploadExtraBytesMax = 2 * 1024 * 1024;
+/** Folders of uploads that another machine began are removed after this. */
+export const uploadStagingAgeMsMax = 3_600_000;
+/** Of an uploaded graph: characters of an input's or output's name, and how many of either there are. */
+export const modelNameCharsMax = 200;
+export const modelValuesMax = 256;
+/** Elements of one input that a model is tried on. */
+export const trialElementsMax = 16 * 1024 * 1024;
+/** Hashes of model files that are remembered, so that a download need not read the file twice. */
+export const fileHashesMax = 1000;
 
+assert(uploadExtraBytesMax >= uploadManifestBytesMax + uploadPartsMax * (uploadHeaderBytesMax + uploadFieldBytesMax));
 assert(runTokensMin <= runTokensMax);
 assert(historyPruneRows > historyBatchRows, 'removing must outrun writing');
 assert(historyBatchRows < historyBufferRowsMax);

@@ -200,6 +200,13 @@ export class Metrics {
     now('redis_up', '1 when Redis is asked.', ({ redis }) => (redis?.isUp === true ? 1 : 0));
   }
 
+  /** The series of uploads; an outcome is `published` or the code of an error. */
+  uploads(): { ended(outcome: string): void } {
+    const uploads = this.#counter('uploads_total', 'Uploads of models, by what became of them.', ['outcome']);
+    uploads.labels('published').inc(0);
+    return { ended: (outcome) => uploads.labels(outcome).inc() };
+  }
+
   /** The totals that the FastEmbed-style service shows as JSON (seed 001, `/metrics`) and `/stats` repeats. */
   totals(): { requests: number; errors: number; embeddings: number; uptimeSeconds: number; embeddingsByModel: [string, number][] } {
     let embeddings = 0;

@@ -20,6 +20,7 @@ import { findProteinFolder } from './registry/protein.ts';
 import type { ModelEntry, Registry } from './registry/registry.ts';
 import { openTensorModel } from './registry/tensor-model.ts';
 import { TensorModels } from './registry/tensor-models.ts';
+import { modelDirectoryOf } from './uploads.ts';
 
 /** The embedded model, and the name it answers to. */
 const embedded = {
@@ -205,7 +206,8 @@ export function tensorModels(config: Config, cache: ModelCache, metrics: Metrics
   // A tensor model has one worker unless its manifest says otherwise: it may use all cores.
   const options = { intraOpThreads: coresAvailable(), intraOpSpinning, cpuArena, devices };
   return new TensorModels({
-    directory: config.modelDirectory ?? fileURLToPath(new URL('../../models/demo/', import.meta.url)),
+    directory: modelDirectoryOf(config),
+    otherDirectories: config.modelDirectory === undefined ? [fileURLToPath(new URL('../../models/demo/', import.meta.url))] : [],
     cache,
     open: (files, onCrash) => openTensorModel(files, options, onCrash),
     observer: {

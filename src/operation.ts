@@ -127,6 +127,10 @@ export type Operation<In, Out> = {
   readonly querySchema?: TSchema;
   /** Bodies by status of answers that are neither 200 nor errors: what a probe says with 503. */
   readonly otherAnswers?: Readonly<Record<number, TSchema>>;
+  /** Statuses of answers without JSON besides 200, and what they mean. */
+  readonly otherStatuses?: Readonly<Record<number, string>>;
+  /** Media types of the body where it is not JSON. */
+  readonly requestTypes?: Readonly<Record<string, TSchema>>;
   /** Media types besides JSON that `encode` may answer with. */
   readonly binaryTypes?: readonly string[];
   /** What a caller's key must allow; `public` needs none. */

@@ -33,6 +33,7 @@ import { loadUws } from './transport/listen.ts';
 import type { RateLimiter } from './transport/rate-limit.ts';
 import { prott5 } from './prott5.ts';
 import type { TritonModels } from './triton.ts';
+import { openUploads } from './uploads.ts';
 import { packageVersion } from './version.ts';
 
 /** A running server. */
@@ -58,6 +59,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const cache = modelCache(config, metrics, log);
   const registry = new Registry(cache, config.allowedModels);
   const tensors = tensorModels(config, cache, metrics, log);
+  const uploads = openUploads(config, tensors, metrics, log);
   const history = config.historyEnabled ? newHistory(config, metrics, log) : undefined;
   const { atStart, onDemand, protein } = embeddingModels(config, metrics, log);
   const embeddingCache = await openEmbeddingCache(config, metrics, log);
@@ -78,6 +80,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       models: tensors,
       otherModels: embeddingModelList(registry),
       ...(history && { record: (entry) => history.record(entry) }),
+      ...(uploads && { uploads }),
     }),
     ...(history === undefined ? [] : historyOperations(history)),
     ...systemOperations(

@@ -15,13 +15,13 @@ const layers: readonly (readonly string[])[] = [
   ['engine'],
   ['surface'],
   ['transport'],
-  ['server', 'caches', 'models', 'triton', 'prott5', 'cli', 'log', 'version', 'pull', 'warm', 'main'],
+  ['server', 'caches', 'models', 'uploads', 'triton', 'prott5', 'cli', 'log', 'version', 'pull', 'warm', 'main'],
 ];
 
 /** Beyond the layers: who may import what across a thread or beside the line. */
 const narrow: Readonly<Record<string, readonly string[]>> = {
   transport: ['transport', 'operation', 'errors', 'limits'],
-  'native-workers': ['native-workers', 'backend/protocol', 'backend/tensor-protocol', 'backend/manifest', 'batch/select', 'tensor', 'limits', 'errors'],
+  'native-workers': ['native-workers', 'backend/protocol', 'backend/tensor-protocol', 'backend/check-protocol', 'backend/protobuf-file', 'backend/manifest', 'batch/select', 'tensor', 'limits', 'errors'],
 };
 
 const homes: Readonly<Record<string, RegExp>> = {

@@ -1,7 +1,8 @@
 // Which ONNX file of a model folder serves, and what that file says of itself without being loaded.
 // Walks the protobuf by its lengths and skips the weights: a file of any size costs a few hundred small reads.
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { fields, NotProtobuf, ProtobufFile, type Field } from '../backend/protobuf-file.ts';
 
 export type Precision = 'auto' | 'fp32' | 'fp16' | 'int8';
 
@@ -80,7 +81,7 @@ export function readOnnxSummary(file: string): OnnxSummary | undefined {
   const descriptor = openSync(file, 'r');
   try {
     const summary = { operators: new Set<string>(), outputs: [] as string[] };
-    const reader = new FileReader(descriptor);
+    const reader = new ProtobufFile(descriptor);
     let graphs = 0;
     for (const field of fields(reader, 0, fstatSync(descriptor).size)) {
       if (field.number === modelGraph) {
@@ -117,11 +118,7 @@ const graphDepthMax = 16;
 
 type Summary = { readonly operators: Set<string>; readonly outputs: string[] };
 
-type Field = { readonly number: number; readonly start: number; readonly end: number };
-
-class NotProtobuf extends Error {}
-
-function walkGraph(reader: FileReader, graph: Field, summary: Summary, depth: number): void {
+function walkGraph(reader: ProtobufFile, graph: Field, summary: Summary, depth: number): void {
   if (depth > graphDepthMax) throw new NotProtobuf();
   for (const field of fields(reader, graph.start, graph.end)) {
     if (field.number === graphNode) walkNode(reader, field, summary, depth);
@@ -132,7 +129,7 @@ function walkGraph(reader: FileReader, graph: Field, summary: Summary, depth: nu
   }
 }
 
-function walkNode(reader: FileReader, node: Field, summary: Summary, depth: number): void {
+function walkNode(reader: ProtobufFile, node: Field, summary: Summary, depth: number): void {
   for (const field of fields(reader, node.start, node.end)) {
     if (field.number === nodeOperator) summary.operators.add(reader.text(field));
     if (field.number !== nodeAttribute) continue;
@@ -140,77 +137,5 @@ function walkNode(reader: FileReader, node: Field, summary: Summary, depth: numb
       const isGraph = part.number === attributeGraph || part.number === attributeGraphs;
       if (isGraph) walkGraph(reader, part, summary, depth + 1);
     }
-  }
-}
-
-/** The length-delimited fields of the message in [start, end); numbers are passed over. */
-function* fields(reader: FileReader, start: number, end: number): Generator<Field> {
-  reader.at = start;
-  while (reader.at < end) {
-    const tag = reader.varint();
-    const wireType = tag % 8;
-    let next: number;
-    if (wireType === 2) {
-      const length = reader.varint();
-      next = reader.at + length;
-      if (next > end) throw new NotProtobuf();
-      yield { number: Math.floor(tag / 8), start: next - length, end: next };
-    } else {
-      if (wireType === 0) reader.varint();
-      else if (wireType === 1) reader.at += 8;
-      else if (wireType === 5) reader.at += 4;
-      else throw new NotProtobuf();
-      next = reader.at;
-    }
-    // A consumer of the yielded field moved the position.
-    reader.at = next;
-  }
-  if (reader.at !== end) throw new NotProtobuf();
-}
-
-/** Reads a file at any position through one window, so that neighbouring fields share a read. */
-class FileReader {
-  at = 0;
-  readonly #descriptor: number;
-  readonly #window = Buffer.allocUnsafe(64 * 1024);
-  #windowStart = 0;
-  #windowLength = 0;
-
-  constructor(descriptor: number) {
-    this.#descriptor = descriptor;
-  }
-
-  varint(): number {
-    let value = 0;
-    let scale = 1;
-    for (let i = 0; i < 10; i++) {
-      const byte = this.#byte();
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-      scale *= 128;
-    }
-    throw new NotProtobuf();
-  }
-
-  text(field: Field): string {
-    // Names are short; a longer one is no operator or output that matters here.
-    const bytes = Buffer.allocUnsafe(Math.min(field.end - field.start, 256));
-    for (let i = 0; i < bytes.length; i++) bytes[i] = this.#byteAt(field.start + i);
-    return bytes.toString('utf8');
-  }
-
-  #byte(): number {
-    const byte = this.#byteAt(this.at);
-    this.at += 1;
-    return byte;
-  }
-
-  #byteAt(position: number): number {
-    const offset = position - this.#windowStart;
-    if (offset >= 0 && offset < this.#windowLength) return this.#window[offset]!;
-    this.#windowStart = position;
-    this.#windowLength = readSync(this.#descriptor, this.#window, 0, this.#window.length, position);
-    if (this.#windowLength === 0) throw new NotProtobuf();
-    return this.#window[0]!;
   }
 }

@@ -17,6 +17,10 @@ export type TensorFiles = {
 /** What a URL, a log line and a metric can carry as it is. */
 const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
+export function isModelName(text: string): boolean {
+  return nameForm.test(text);
+}
+
 /**
  * In the order of names, then versions (1.2 before 1.10). What has another form is passed over: hidden files,
  * folders of embedding models. A folder that is not there holds nothing. Throws what the file system throws.

@@ -28,6 +28,8 @@ export type TensorObserver = {
 export type TensorModelsOptions = {
   /** MODEL_DIR. It may be missing, then there are no models. */
   readonly directory: string;
+  /** Looked into after it; of two models of one name and version the first counts. */
+  readonly otherDirectories?: readonly string[];
   readonly open: OpenTensorModel;
   readonly observer: TensorObserver;
   readonly cache: Pick<ModelCache, 'add' | 'makeRoom'>;
@@ -133,6 +135,12 @@ export class TensorModels {
     return found[0]!;
   }
 
+  /** A version that has just come into the folder. */
+  added(name: string, version: string): TensorEntry | undefined {
+    this.#scan();
+    return this.#entries.get(name)?.get(version);
+  }
+
   /** Runs `work` on the model, loading it first; it is not closed before `work` ends. */
   async use<Result>(entry: TensorEntry, work: (model: LeasedModel) => Promise<Result>): Promise<Result> {
     this.#refuseClosed();
@@ -214,9 +222,11 @@ export class TensorModels {
   /** Reads the folder: new versions appear, changed ones count at their next load. */
   #scan(): void {
     this.#scannedMs = performance.now();
-    const found = scanTensorFolder(this.#options.directory);
+    const { directory, otherDirectories = [] } = this.#options;
+    const found = [directory, ...otherDirectories].map(scanTensorFolder);
     for (const entry of this.#all()) entry.isOnDisk = false;
-    for (const files of found) {
+    // The first folder last, so that its models stand where another has the same.
+    for (const files of found.reverse().flat()) {
       const versions = this.#entries.get(files.name) ?? new Map<string, TensorEntry>();
       this.#entries.set(files.name, versions);
       const known = versions.get(files.version);

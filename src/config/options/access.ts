@@ -13,6 +13,17 @@ export const accessOptions = {
   allowAdminWithoutKeys: yesNo(false, {
     group: 'Access', flag: 'allow-admin-without-keys', env: ['ALLOW_ADMIN_WITHOUT_KEYS'],
     help: 'Let everybody administer a server without keys that other machines reach.' }),
+  allowUpload: yesNo(false, {
+    group: 'Access', flag: 'allow-upload', env: ['ALLOW_UPLOAD'],
+    help: 'Take models from clients that may administer the server. Each is checked in a process of its own first.' }),
+  uploadBytesMax: Type.Integer({ minimum: 1024, maximum: 64 * 1024 ** 3, default: 512 * 1024 ** 2, ...row({
+    group: 'Access', flag: 'max-upload-size', env: ['MAX_UPLOAD_SIZE'], unit: 'bytes', help: 'Largest model that is taken.' }) }),
+  modelCheckMsMax: Type.Integer({ minimum: 100, maximum: 3_600_000, default: 30_000, ...row({
+    group: 'Access', flag: 'model-check-timeout', env: ['MODEL_CHECK_TIMEOUT'], unit: 'seconds',
+    help: 'How long an uploaded model may take to load and run once.' }) }),
+  modelCheckBytesMax: Type.Integer({ minimum: 128 * 1024 ** 2, maximum: 1024 ** 4, default: 2 * 1024 ** 3, ...row({
+    group: 'Access', flag: 'model-check-memory', env: ['MODEL_CHECK_MEMORY'], unit: 'bytes',
+    help: 'How much memory it may need for that; never more than three quarters of what is free.' }) }),
   allowedModels: Type.Array(Type.String({ minLength: 1 }), { maxItems: 1000, default: [], ...row({
     group: 'Access', flag: 'allowed-models', env: ['ALLOWED_MODELS'],
     allowed: 'a comma list or a JSON list of model names',

@@ -19,7 +19,7 @@ export const modelOptions = {
       help: 'Repositories of the hub to load at start, pulled if they are not in its cache.' }) }),
   modelDirectory: Type.Optional(Type.String({ minLength: 1, ...row({
     group: 'Model', flag: 'model-dir', env: ['MODEL_DIR'],
-    help: 'Folder of tensor models, name/version/model.onnx each. Unset: the two demo versions that come with the server.' }) })),
+    help: 'Folder of tensor models, name/version/model.onnx each. Unset: models in DATA_DIR, and the two demo versions that come with the server.' }) })),
   modelName: Type.Optional(Type.String({ pattern: '^[!-~]{1,200}$', ...row({
     group: 'Model', flag: 'model-name', env: ['MODEL_NAME', 'EMB_PROVIDER_MODEL_NAME'],
     help: 'Name that clients ask for. Unset: what the model folder says.',

@@ -99,13 +99,15 @@ function operationObject(
   parameters.push(...same.flatMap(({ querySchema }) => (querySchema === undefined ? [] : queryParameters(querySchema, components))));
   const bodies = same.flatMap(({ requestSchema }) => (
     requestSchema === undefined ? [] : [components.schema(requestSchema)]));
+  const otherBodies = same.flatMap(({ requestTypes = {} }) => Object.entries(requestTypes));
   return {
     tags: [...new Set(same.map(({ group }) => group))],
     summary: [...new Set(same.map(({ summary }) => summary))].join(' / '),
     security: security(same),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(bodies.length > 0 ? { requestBody: requestBody(bodies, bodies.length === same.length) } : {}),
-    responses: { 200: okResponse(same, components), ...errorResponses(same, info, components) },
+    ...(otherBodies.length > 0 ? { requestBody: typedBody(otherBodies, components) } : {}),
+    responses: { 200: okResponse(same, components), ...otherResponses(same), ...errorResponses(same, info, components) },
   };
 }
 
@@ -129,6 +131,15 @@ function operationId([first]: readonly AnyOperation[], taken: Set<string>): stri
 
 function requestBody(bodies: readonly JsonObject[], required: boolean): JsonObject {
   return { required, content: { 'application/json': { schema: alternatives(bodies) } } };
+}
+
+function typedBody(bodies: readonly (readonly [string, TSchema])[], components: Components): JsonObject {
+  return { required: true, content: Object.fromEntries(bodies.map(([type, schema]) => [type, { schema: components.schema(schema) }])) };
+}
+
+function otherResponses(same: readonly AnyOperation[]): JsonObject {
+  const answers = same.flatMap(({ otherStatuses = {} }) => Object.entries(otherStatuses));
+  return Object.fromEntries(answers.map(([status, description]) => [status, { description }]));
 }
 
 function okResponse(same: readonly AnyOperation[], components: Components): JsonObject {

@@ -12,7 +12,9 @@ import { detailError } from '../detail-errors.ts';
 import { tensorGroup } from '../history/operations.ts';
 import { checkCount } from '../inputs.ts';
 import { jsonReply } from '../json-reply.ts';
+import { downloadOperation } from './download.ts';
 import { lifecycleOperations, noOtherModels, wanted, type OtherModels, type TensorRegistry } from './lifecycle.ts';
+import { uploadOperations, type Uploads } from './upload.ts';
 import { historyEntry, type Record } from './record.ts';
 import { batchJson, comparisonBody, inferenceJson, jsonBytesReply } from './answers.ts';
 import {
@@ -30,14 +32,18 @@ export type TensorSurface = {
   readonly otherModels?: OtherModels;
   /** Told of every inference. */
   readonly record?: Record;
+  /** Takes models from outside; absent, those operations refuse. */
+  readonly uploads?: Uploads;
 };
 
-export function tensorOperations({ models, otherModels = noOtherModels, record = () => {} }: TensorSurface): AnyOperation[] {
+export function tensorOperations({ models, otherModels = noOtherModels, record = () => {}, uploads }: TensorSurface): AnyOperation[] {
   return [
     ...lifecycleOperations(models, otherModels),
     inference(models, record),
     batch(models, record),
     comparison(models),
+    downloadOperation(models),
+    ...uploadOperations(uploads),
   ];
 }
 

@@ -115,7 +115,7 @@ export const ModelResponse = Type.Object(
   {
     version: Type.String(),
     name: Type.String(),
-    status: Type.String({ description: 'absent, loading, ready, draining or failed' }),
+    status: Type.String({ description: 'absent, loading, ready, draining, failed or stuck' }),
     loaded: Type.Boolean(),
   },
   { additionalProperties: true },
@@ -133,6 +133,28 @@ export const StatsResponse = Type.Object(
     requests: Type.Integer(),
     failures: Type.Integer(),
     inference_time_ms: Type.Object({ mean: Type.Number(), p50: Type.Number(), p95: Type.Number(), max: Type.Number() }),
+  },
+  { additionalProperties: true },
+);
+
+export const rawModel = Type.String({ format: 'binary', description: 'An ONNX file with all its weights.' });
+
+export const UploadForm = Type.Object({
+  file: rawModel,
+  version: Type.String({ description: 'Under which it is asked for; new.' }),
+  name: Type.Optional(Type.String({ description: 'Of the model that this is a version of; absent, the version stands alone.' })),
+  manifest: Type.Optional(Type.String({ description: 'A manifest.json: fields, defaults, ranges, metrics.' })),
+  sha256: Type.Optional(Type.String({ description: 'Of the file, in hex; another file is refused.' })),
+});
+
+export const UploadResponse = Type.Object(
+  {
+    version: Type.String(),
+    name: Type.String(),
+    status: Type.String(),
+    loaded: Type.Boolean(),
+    size_bytes: Type.Integer(),
+    sha256: Type.String(),
   },
   { additionalProperties: true },
 );
