@@ -66,7 +66,8 @@ function tensorOf(input: TrialInput): Tensor {
   return { datatype, shape, data };
 }
 
-/** Its first line: names in it come out of the file. */
+/** Its first line, without where in its own source it stands. Names in it come out of the file. */
 function printable(message: string): string {
-  return message.split('\n', 1)[0]!.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, reasonCharsMax);
+  const line = message.split('\n', 1)[0]!.replaceAll(/\S*onnxruntime_src\/\S+ .*?\) /g, '');
+  return line.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, reasonCharsMax);
 }

@@ -34,8 +34,8 @@ export function openUploads(config: Config, models: TensorModels, metrics: Metri
       },
       refused: (error) => {
         uploads.ended(error.code);
-        const level = error.code === 'INTERNAL' || error.cause !== undefined ? 'error' : 'warn';
-        log[level]({ err: error, code: error.code }, 'upload refused');
+        if (error.cause === undefined) log.warn({ code: error.code, reason: error.message }, 'upload refused');
+        else log.error({ code: error.code, err: error.cause }, 'upload failed');
       },
     },
   });

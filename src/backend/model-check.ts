@@ -36,13 +36,15 @@ export async function checkModel(
   try {
     const loaded = await child.ask({ kind: 'load', onnxFile: subject.onnxFile });
     if (loaded.kind !== 'loaded') throw invalid(loaded.kind === 'refused' ? loaded.reason : 'It was not loaded.');
-    let reason = 'It cannot be tried.';
-    for (const trial of trialsFor(loaded.description)) {
+    const trials = trialsFor(loaded.description);
+    let reason = 'Its inputs are too large to be tried.';
+    for (const trial of trials) {
       const reply = await child.ask(trial);
       if (reply.kind === 'ran') return loaded.description;
       if (reply.kind === 'refused') ({ reason } = reply);
     }
-    throw invalid(`${reason} A manifest may give its inputs a 'shape' or a 'default' to be tried on.`);
+    // Several sizes were tried: another one may do.
+    throw invalid(trials.length > 1 ? `${reason} (A manifest may give its inputs a 'shape' or a 'default' to be tried on.)` : reason);
   } finally {
     await child.end();
   }

@@ -1,13 +1,14 @@
 // Where an upload lies until it is a model: a folder of its own beside the models, which no listing shows.
 // Invariant: a model's folder appears by one rename, with all that is in it on the disk.
 import { createHash, randomUUID } from 'node:crypto';
-import { lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { ServerError } from '../errors.ts';
 import { uploadStagingAgeMsMax } from '../limits.ts';
 
 const stagingName = '.uploads';
+const createTriesMax = 10;
 
 /** Taken from another host's, a process number says nothing. */
 const host = hostname().replaceAll(/[^\w-]/g, '-').slice(0, 64);
@@ -26,11 +27,18 @@ export class Staging {
   /** Throws what the file system throws. */
   static async create(root: string): Promise<Staging> {
     const parent = path.join(root, stagingName);
-    await mkdir(parent, { recursive: true });
-    await refuseLink(parent);
     const directory = path.join(parent, `${host}.${process.pid}.${randomUUID()}`);
-    await mkdir(directory);
-    return new Staging(root, directory);
+    for (let tries = 1; ; tries += 1) {
+      await mkdir(parent, { recursive: true });
+      await refuseLink(parent);
+      try {
+        await mkdir(directory);
+        return new Staging(root, directory);
+      } catch (error) {
+        // The end of another upload took the parent away in between.
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || tries === createTriesMax) throw error;
+      }
+    }
   }
 
   /** Writes a new file, to the disk and not only to its cache. Throws REQUEST_TOO_LARGE, and what the source throws. */
@@ -75,6 +83,8 @@ export class Staging {
   /** Also once published, when there is nothing left to remove. */
   async remove(): Promise<void> {
     await rm(this.directory, { recursive: true, force: true });
+    // Fails while there are others.
+    await rmdir(path.dirname(this.directory)).catch(() => {});
   }
 }
 
@@ -95,6 +105,7 @@ export async function removeLeftovers(root: string): Promise<number> {
     await rm(directory, { recursive: true, force: true });
     removed += 1;
   }
+  await rmdir(parent).catch(() => {});
   return removed;
 }
 
