@@ -164,6 +164,8 @@ export const tritonMessageBytesMax = 64 * 1024 * 1024;
 export const tritonEnsembleModelsMax = 64;
 /** Of Triton's own words about a failure, how many a client sees. */
 export const tritonReasonCharsMax = 200;
+/** What clients of a stuck model are told to wait: a new process is there by then. */
+export const stuckRetryMs = 5000;
 /** Uploads at once; their models are checked one after another. */
 export const uploadsMax = 4;
 /** How long an upload may take from its first byte to its answer. */

@@ -3,6 +3,7 @@
 import { ExitError, exitCodes, readCommandLine } from './cli.ts';
 import type { Config } from './config.ts';
 import { createLog, type Log } from './log.ts';
+import { killProcess, replaceProcess } from './replace.ts';
 import type { Server } from './server.ts';
 import { packageVersion } from './version.ts';
 
@@ -47,39 +48,52 @@ async function serve(config: Config, warnings: readonly string[]): Promise<void>
     if (error instanceof ListenError) throw new ExitError('unavailable', error.message);
     throw error;
   }
-  const { close } = server;
-  let closing = false;
+  let state: 'serving' | 'replacing' | 'stopping' = 'serving';
+  let isReady = false;
+  const finish = (isLate: boolean) => {
+    if (isLate) log.error('requests still ran at the shutdown deadline; killing the process');
+    else log.info('stopped');
+    // A model that hangs while the server starts would hang again.
+    if (state === 'replacing' && isReady && config.onStuck === 'replace') replaceProcess();
+    if (isLate || server.stuck.names.length > 0) killProcess();
+  };
   const stop = (signal: NodeJS.Signals) => {
-    // process.exit would abort in native code when a worker runs; only a kill is sure to end it.
-    if (closing) process.kill(process.pid, 'SIGKILL');
-    closing = true;
-    void end(close, config, log, signal);
+    if (state === 'stopping') killProcess();
+    const isDraining = state === 'replacing';
+    state = 'stopping';
+    if (!isDraining) void drain(server, config, log, { signal }, finish);
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  void server.stuck.any.then(() => {
+    if (state !== 'serving') return;
+    state = 'replacing';
+    void drain(server, config, log, { stuck: server.stuck.names }, finish);
+  });
   // A bug nobody caught: what runs may still finish, then somebody restarts the process.
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'a bug that nobody caught; stopping');
     process.exitCode = exitCodes.internal.code;
-    if (!closing) stop('SIGTERM');
+    if (state !== 'stopping') stop('SIGTERM');
   });
   try {
     await server.ready();
+    isReady = true;
   } catch {
     // The log has said why.
+    if (state !== 'serving') return;
     process.exitCode = exitCodes.config.code;
-    await close();
+    await server.close();
   }
 }
 
-/** Drains until the deadline. The process ends by itself once nothing is left open. */
-async function end(close: () => Promise<void>, config: Config, log: Log, signal: NodeJS.Signals): Promise<void> {
-  log.info({ signal }, 'draining');
-  const deadline = setTimeout(() => {
-    log.error('requests still ran at the shutdown deadline; killing the process');
-    process.kill(process.pid, 'SIGKILL');
-  }, config.drainDelayMs + config.shutdownTimeoutMs);
+/** Lets finish what runs, until the deadline. The process ends by itself once nothing is left open. */
+async function drain(
+  server: Server, config: Config, log: Log, reason: object, finish: (isLate: boolean) => void,
+): Promise<void> {
+  log.info(reason, 'draining');
+  const deadline = setTimeout(() => finish(true), config.drainDelayMs + config.shutdownTimeoutMs);
   deadline.unref();
-  await close();
-  log.info('stopped');
+  await server.close();
+  finish(false);
 }

@@ -200,6 +200,12 @@ export class Metrics {
     now('redis_up', '1 when Redis is asked.', ({ redis }) => (redis?.isUp === true ? 1 : 0));
   }
 
+  /** The series of models whose worker does not come back. */
+  stuck(): { add(model: string): void } {
+    const gauge = this.#gauge('model_stuck', '1 when a worker of the model does not come back from a run.', ['model']);
+    return { add: (model) => gauge.labels(model).set(1) };
+  }
+
   /** The series of uploads; an outcome is `published` or the code of an error. */
   uploads(): { ended(outcome: string): void } {
     const uploads = this.#counter('uploads_total', 'Uploads of models, by what became of them.', ['outcome']);

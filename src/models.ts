@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openOnnxBackend, type OnnxOptions } from './backend/onnx.ts';
+import type { Patience } from './backend/worker-pool.ts';
 import { chooseDevices } from './backend/devices.ts';
 import type { EmbeddingManifest } from './backend/manifest.ts';
 import { coresAvailable } from './config/cores.ts';
@@ -30,6 +31,9 @@ const embedded = {
 
 const repositoryPattern = /^[\w.-]+\/[\w.-]+(@[\w./+-]+)?$/;
 
+/** Told of a model whose worker does not come back. */
+export type OnStuck = (model: string) => void;
+
 export type EmbeddingModels = {
   /** Loaded at the start; the server is ready when all of them answer. */
   readonly atStart: readonly ModelEntry[];
@@ -40,10 +44,10 @@ export type EmbeddingModels = {
 };
 
 /** Throws ManifestError when the first model's folder makes no sense. Asks the hub for nothing yet. */
-export function embeddingModels(config: Config, metrics: Metrics, log: Log): EmbeddingModels {
+export function embeddingModels(config: Config, metrics: Metrics, log: Log, onStuck: OnStuck): EmbeddingModels {
   const first = firstManifest(config);
   const makeEntry = (name: string, read: () => Promise<EmbeddingManifest>, pinned: boolean) => {
-    return entryOf({ name, read, pinned: pinned || config.pinnedModels.includes(name) }, config, metrics, log);
+    return entryOf({ name, read, pinned: pinned || config.pinnedModels.includes(name) }, config, metrics, log, onStuck);
   };
   // It is read for the first load; a later one sees what the folder then holds.
   let unused: EmbeddingManifest | undefined = first;
@@ -72,6 +76,10 @@ export function embeddingModels(config: Config, metrics: Metrics, log: Log): Emb
     onDemand: [...allowed.map(fromHub), ...(protein === undefined ? [] : [fromFolder(protein)])],
     protein: protein === undefined ? (folder && first.protein ? first.name : undefined) : path.basename(protein),
   };
+}
+
+function patienceOf({ stuckMsMax }: Config, onStuck: () => void): Patience | undefined {
+  return stuckMsMax === 0 ? undefined : { taskMsMax: stuckMsMax, onStuck };
 }
 
 export function modelCache(config: Config, metrics: Metrics, log: Log): ModelCache {
@@ -131,11 +139,11 @@ function aliasesOf(name: string): string[] {
 
 type Wanted = { readonly name: string; readonly read: () => Promise<EmbeddingManifest>; readonly pinned: boolean };
 
-function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metrics, log: Log): ModelEntry {
+function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metrics, log: Log, onStuck: OnStuck): ModelEntry {
   const modelMetrics = metrics.model(name);
   const options = onnxOptions(config);
   const check = precisionChecker(options, log);
-  const open = async () => {
+  const open = async (lose: () => void) => {
     const startedMs = performance.now();
     const manifest = await read();
     // While the workers load, which takes longer. Without it nothing is shared with other processes or later loads.
@@ -143,7 +151,11 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
       log.warn({ model: name, err: error }, 'the files could not be hashed');
       return randomUUID() as string;
     });
-    const backend = await openOnnxBackend(manifest, options, (error) => {
+    const patience = patienceOf(config, () => {
+      lose();
+      onStuck(name);
+    });
+    const backend = await openOnnxBackend(manifest, { ...options, patience }, (error) => {
       modelMetrics.workerCrashed();
       log.error({ model: name, err: error }, 'a worker died; another one takes its place');
     });
@@ -164,8 +176,8 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
     aliases: aliasesOf(name),
     pinned,
     metrics: modelMetrics,
-    open: () => {
-      return open().catch((error: unknown) => {
+    open: (lose) => {
+      return open(lose).catch((error: unknown) => {
         metrics.models.loadFailed(name, '');
         log.error({ model: name, err: error }, 'the model could not be loaded');
         // Where the hub is and what its folders hold is for the log, not for clients.
@@ -200,7 +212,7 @@ function precisionChecker(options: OnnxOptions, log: Log): (model: EmbeddingMode
 }
 
 /** The tensor models of MODEL_DIR; each is loaded by its first inference. */
-export function tensorModels(config: Config, cache: ModelCache, metrics: Metrics, log: Log): TensorModels {
+export function tensorModels(config: Config, cache: ModelCache, metrics: Metrics, log: Log, onStuck: OnStuck): TensorModels {
   const series = metrics.models;
   const { intraOpSpinning, cpuArena, devices } = onnxOptions(config);
   // A tensor model has one worker unless its manifest says otherwise: it may use all cores.
@@ -209,7 +221,13 @@ export function tensorModels(config: Config, cache: ModelCache, metrics: Metrics
     directory: modelDirectoryOf(config),
     otherDirectories: config.modelDirectory === undefined ? [fileURLToPath(new URL('../../models/demo/', import.meta.url))] : [],
     cache,
-    open: (files, onCrash) => openTensorModel(files, options, onCrash),
+    open: (files, onCrash, lose) => {
+      const patience = patienceOf(config, () => {
+        lose();
+        onStuck(`${files.name}:${files.version}`);
+      });
+      return openTensorModel(files, { ...options, patience }, onCrash);
+    },
     observer: {
       loaded: ({ files: { name, version } }, loadMs) => {
         series.loaded(name, version, loadMs);

@@ -33,6 +33,7 @@ import { loadUws } from './transport/listen.ts';
 import type { RateLimiter } from './transport/rate-limit.ts';
 import { prott5 } from './prott5.ts';
 import type { TritonModels } from './triton.ts';
+import { StuckModels } from './stuck.ts';
 import { openUploads } from './uploads.ts';
 import { packageVersion } from './version.ts';
 
@@ -42,6 +43,8 @@ export type Server = {
   readonly port: number;
   /** Resolves once each model of the start answers or has failed; rejects with the first one's reason when all have. */
   ready(): Promise<void>;
+  /** Models that do not come back from a run. The others answer on, until the process is replaced. */
+  readonly stuck: Pick<StuckModels, 'names' | 'any'>;
   /**
    * Ends it without losing an accepted request: unready at once, then (after `drainDelayMs`) no new
    * connections, running calls finish, threads end. Never stops a thread that runs.
@@ -58,10 +61,11 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const metrics = new Metrics(version);
   const cache = modelCache(config, metrics, log);
   const registry = new Registry(cache, config.allowedModels);
-  const tensors = tensorModels(config, cache, metrics, log);
+  const stuck = new StuckModels(metrics, log);
+  const tensors = tensorModels(config, cache, metrics, log, stuck.add);
   const uploads = openUploads(config, tensors, metrics, log);
   const history = config.historyEnabled ? newHistory(config, metrics, log) : undefined;
-  const { atStart, onDemand, protein } = embeddingModels(config, metrics, log);
+  const { atStart, onDemand, protein } = embeddingModels(config, metrics, log, stuck.add);
   const embeddingCache = await openEmbeddingCache(config, metrics, log);
   const engine = new EmbedEngine(registry, config.allowDimensions, embeddingCache);
   const openTriton = config.tritonUrl === undefined ? undefined : await tritonOpener(config.tritonUrl, config, metrics, log);
@@ -84,7 +88,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     }),
     ...(history === undefined ? [] : historyOperations(history)),
     ...systemOperations(
-      { version, registry, metrics, cache, tensors: () => tensors.known, accepting: () => accepting, starting: () => starting },
+      { version, registry, metrics, cache, tensors: () => tensors.known, accepting: () => accepting, starting: () => starting, stuck: () => stuck.names },
       config.metricsEnabled,
     ),
   ];
@@ -113,7 +117,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       { prefix: '/v1', encodeError: openaiError },
     ],
   });
-  log.info({ host: config.host, port: http.port }, 'listening');
+  log.info({ host: config.host, port: http.port, pid: process.pid }, 'listening');
 
   const loading = atStart.map((entry) => registry.add(entry).load());
   for (const entry of onDemand) registry.add(entry);
@@ -135,6 +139,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   return {
     port: http.port,
     ready: () => started,
+    stuck,
     close: async () => {
       accepting = false;
       await new Promise((resolve) => setTimeout(resolve, config.drainDelayMs));

@@ -4,7 +4,7 @@ import type { EmbeddingManifest } from './manifest.ts';
 import { measureRunCost, runCostStart } from './probe.ts';
 import type { DescribeReply, EmbedReply, EmbedTask, PoolSettings, ProbeReply } from './protocol.ts';
 import type { RunCost, WorkerSettings, WorkerTask } from './protocol.ts';
-import { openWorkerPool, type OpenedPool, type WorkerPool } from './worker-pool.ts';
+import { openWorkerPool, type OpenedPool, type Patience, type WorkerPool } from './worker-pool.ts';
 
 export type OnnxOptions = {
   readonly workers: number;
@@ -15,6 +15,7 @@ export type OnnxOptions = {
   readonly devices: readonly string[];
   /** 'auto' measures it. */
   readonly runTokensMax: 'auto' | number;
+  readonly patience?: Patience | undefined;
 };
 
 /**
@@ -35,8 +36,8 @@ export async function openOnnxBackend(
     devices: options.devices,
   };
   const entry = new URL('../../native-workers/embedding-worker.js', import.meta.url);
-  const { workers } = options;
-  return new OnnxBackend(await openWorkerPool({ entry, workers, settings, onCrash }, { kind: 'describe' }), options);
+  const pool = { entry, workers: options.workers, settings, onCrash, patience: options.patience };
+  return new OnnxBackend(await openWorkerPool(pool, { kind: 'describe' }), options);
 }
 
 class OnnxBackend implements Backend {

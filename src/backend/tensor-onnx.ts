@@ -5,7 +5,7 @@ import { retryAfterMsMax, retryAfterMsMin, tensorQueueBytesMax, tensorQueueTasks
 import type { TensorBackend, TensorResult, TensorRun } from './tensor-backend.ts';
 import type { TensorDescription, TensorReply, TensorWorkerSettings, TensorWorkerTask } from './tensor-protocol.ts';
 import type { PoolSettings } from './protocol.ts';
-import { openWorkerPool, type OpenedPool, type WorkerPool } from './worker-pool.ts';
+import { openWorkerPool, type OpenedPool, type Patience, type WorkerPool } from './worker-pool.ts';
 
 /** What a run is taken to last until one has been timed. */
 const runMsStart = 50;
@@ -18,6 +18,7 @@ export type TensorOnnxOptions = {
   readonly cpuArena: boolean;
   /** 'cpu', 'cuda:0', …; worker i takes entry i modulo the length. */
   readonly devices: readonly string[];
+  readonly patience?: Patience | undefined;
 };
 
 /**
@@ -38,7 +39,7 @@ export async function openTensorBackend(
     devices: options.devices,
   };
   const entry = new URL('../../native-workers/tensor-worker.js', import.meta.url);
-  const pool = { entry, workers: options.instances, settings, onCrash };
+  const pool = { entry, workers: options.instances, settings, onCrash, patience: options.patience };
   return new OnnxTensorBackend(await openWorkerPool(pool, { kind: 'describe' }));
 }
 

@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Piscina } from 'piscina';
 import { ServerError } from '../errors.ts';
+import { stuckRetryMs } from '../limits.ts';
 import type { Failure, PoolSettings, WorkerSettled } from './protocol.ts';
 
 const pollMs = 5;
@@ -16,6 +17,14 @@ type Description = {
   readonly fallback: string | undefined;
 };
 
+/** When a task is taken to never end, and who is told. */
+export type Patience = {
+  /** Loading is a task, too. */
+  readonly taskMsMax: number;
+  /** Once; from then on every task is refused with MODEL_STUCK, those that run too. */
+  readonly onStuck: () => void;
+};
+
 export type WorkerPoolOptions = {
   /** What a worker thread runs. It posts WorkerSettled once it has loaded or failed to. */
   readonly entry: URL;
@@ -24,6 +33,8 @@ export type WorkerPoolOptions = {
   readonly settings: object;
   /** Told when a worker dies between tasks; another one takes its place. */
   readonly onCrash: (error: Error) => void;
+  /** Absent, tasks may take for ever. */
+  readonly patience?: Patience | undefined;
 };
 
 export type OpenedPool<Task, Described> = { readonly pool: WorkerPool<Task>; readonly description: Described };
@@ -63,10 +74,15 @@ export class WorkerPool<Task> {
   readonly #running = new Set<Promise<unknown>>();
   /** Threads that no longer load. */
   readonly #settled = new Set<number>();
+  readonly #patience: Patience | undefined;
+  /** Of those who wait for a task. */
+  readonly #rejects = new Set<(error: ServerError) => void>();
   #isClosing = false;
+  #isStuck = false;
 
-  constructor({ entry, workers, settings, onCrash }: WorkerPoolOptions) {
+  constructor({ entry, workers, settings, onCrash, patience }: WorkerPoolOptions) {
     this.workers = workers;
+    this.#patience = patience;
     this.#pool = new Piscina({
       filename: entry.href,
       minThreads: workers,
@@ -85,17 +101,20 @@ export class WorkerPool<Task> {
   }
 
   /**
-   * Throws the worker's failure, BACKEND_FAILED when the worker died, MODEL_NOT_READY once the pool closes.
+   * Throws the worker's failure, BACKEND_FAILED when the worker died, MODEL_STUCK when a worker does not come back,
+   * MODEL_NOT_READY once the pool closes.
    * @param transfer memory that the worker takes
    */
   async run<Reply extends { readonly ok: true }>(task: Task, transfer: ArrayBuffer[] = []): Promise<Reply> {
     if (this.#isClosing) throw new ServerError('MODEL_NOT_READY', 'The model is being unloaded.');
+    if (this.#isStuck) throw stuckError();
     const running = this.#pool.run(task, { transferList: transfer });
     this.#running.add(running);
     let reply: { readonly ok: true } | Failure;
     try {
-      reply = await running;
+      reply = await this.#patiently(running);
     } catch (cause) {
+      if (cause instanceof ServerError) throw cause;
       throw new ServerError('BACKEND_FAILED', undefined, { cause });
     } finally {
       this.#running.delete(running);
@@ -111,13 +130,42 @@ export class WorkerPool<Task> {
 
   /**
    * Takes no more tasks, waits for those that run and for workers that load, then ends the threads. Piscina's own
-   * close() counts workers twice, gives up after its timeout and knows nothing of loading.
+   * close() counts workers twice, gives up after its timeout and knows nothing of loading. A stuck worker is left
+   * as it is: only the end of the process ends it.
    */
   async close(): Promise<void> {
     this.#isClosing = true;
+    if (this.#isStuck) return;
     await Promise.allSettled(this.#running);
     // One that died has left the list of threads; another one that takes its place loads, too.
     while (this.#pool.threads.some(({ threadId }) => !this.#settled.has(threadId))) await sleep(pollMs);
     await this.#pool.destroy();
   }
+
+  /** Settles as the task does, or rejects with MODEL_STUCK when one of the pool's takes too long. */
+  #patiently<Reply>(running: Promise<Reply>): Promise<Reply> {
+    if (this.#patience === undefined) return running;
+    return new Promise((resolve, reject) => {
+      // After the poll phase: the answer may have come while this thread was busy.
+      const timer = setTimeout(() => setImmediate(() => this.#rejects.has(reject) && this.#giveUp()), this.#patience!.taskMsMax);
+      timer.unref();
+      this.#rejects.add(reject);
+      void running.then(resolve, reject).finally(() => {
+        clearTimeout(timer);
+        this.#rejects.delete(reject);
+      });
+    });
+  }
+
+  #giveUp(): void {
+    if (this.#isStuck) return;
+    this.#isStuck = true;
+    this.#patience!.onStuck();
+    for (const reject of this.#rejects) reject(stuckError());
+    this.#rejects.clear();
+  }
+}
+
+function stuckError(): ServerError {
+  return new ServerError('MODEL_STUCK', undefined, { retryAfterMs: stuckRetryMs });
 }

@@ -2,7 +2,7 @@
 // leases, and leaves when it is idle too long or others need the room.
 import type { ModelTraits } from '../backend/manifest.ts';
 import { ServerError } from '../errors.ts';
-import { echoCharsMax } from '../limits.ts';
+import { echoCharsMax, stuckRetryMs } from '../limits.ts';
 import type { ModelGauges, ModelMetrics } from '../metrics.ts';
 import type { EmbeddingModel } from './embedding-model.ts';
 import type { ModelCache } from './model-cache.ts';
@@ -18,8 +18,11 @@ export type ModelEntry = {
   /** Runs on another server: it takes no room here, so it neither counts nor leaves. */
   readonly remote?: { isAvailable(): boolean };
   readonly metrics: ModelMetrics;
-  /** Opens it; rejects with what clients are told. */
-  open(): Promise<EmbeddingModel>;
+  /**
+   * Opens it; rejects with what clients are told.
+   * @param onStuck told when a worker does not come back
+   */
+  open(onStuck: () => void): Promise<EmbeddingModel>;
 };
 
 /** A model and its state; looking at it never loads it. */
@@ -42,7 +45,7 @@ export class KnownModel {
     const open = async () => {
       refuseClosed();
       if (entry.remote === undefined) cache.makeRoom();
-      const model = await entry.open();
+      const model = await entry.open(() => this.slot.lose(new ServerError('MODEL_STUCK', undefined, { retryAfterMs: stuckRetryMs })));
       this.#manifest = model.manifest;
       const { onnxFile } = model.manifest;
       this.#fileBytes = onnxFile === undefined ? undefined : onnxFileBytes(onnxFile);

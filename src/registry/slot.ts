@@ -2,6 +2,7 @@
 //
 //   absent --lease--> loading --ok--> ready --unload--> draining --no lease left--> absent
 //                        \--error--> failed --lease, after a pause--> loading
+//   loading or ready --lose--> stuck, for good: a worker does not come back, and only the end of the process ends it
 //   ready --reload--> ready (the old one serves until the new one answers; an error leaves it as it is)
 //
 // Invariants: at most one load at a time; what is leased is never closed.
@@ -14,7 +15,7 @@ export type Loaded = {
   close(): Promise<void>;
 };
 
-export type SlotState = 'absent' | 'loading' | 'ready' | 'draining' | 'failed';
+export type SlotState = 'absent' | 'loading' | 'ready' | 'draining' | 'failed' | 'stuck';
 
 /** The right to use what is loaded; released exactly once, in a `finally`. */
 export type Lease<Model extends Loaded> = { readonly model: Model; release(): void };
@@ -30,6 +31,7 @@ export class Slot<Model extends Loaded> {
   #reloading: Promise<void> | undefined;
   #nextReload: Promise<void> | undefined;
   #failure: { error: ServerError; atMs: number } | undefined;
+  #lost: ServerError | undefined;
   #usedMs = performance.now();
   #uses = 0;
   #waiting = 0;
@@ -44,6 +46,7 @@ export class Slot<Model extends Loaded> {
   }
 
   get state(): SlotState {
+    if (this.#lost !== undefined) return 'stuck';
     if (this.#held !== undefined) return 'ready';
     if (this.#loading !== undefined) return 'loading';
     if (this.#draining !== undefined) return 'draining';
@@ -52,7 +55,7 @@ export class Slot<Model extends Loaded> {
 
   /** What is loaded, to look at without a lease; undefined unless ready. */
   get model(): Model | undefined {
-    return this.#held?.model;
+    return this.#lost === undefined ? this.#held?.model : undefined;
   }
 
   /** Counts as a use for whoever needs nothing but `model`. */
@@ -75,9 +78,9 @@ export class Slot<Model extends Loaded> {
     return this.leases > 0 ? 0 : performance.now() - this.#usedMs;
   }
 
-  /** Why the last load failed. */
+  /** Why the last load failed, or that it is stuck. */
   get failure(): ServerError | undefined {
-    return this.#failure?.error;
+    return this.#lost ?? this.#failure?.error;
   }
 
   /**
@@ -85,6 +88,7 @@ export class Slot<Model extends Loaded> {
    * CPU. Throws MODEL_NOT_READY when too many wait already.
    */
   async lease(): Promise<Lease<Model>> {
+    if (this.#lost !== undefined) throw this.#lost;
     let held = this.#held;
     if (held === undefined) {
       this.#refuseWaiter();
@@ -113,6 +117,7 @@ export class Slot<Model extends Loaded> {
 
   /** Waits for leases, then frees it. Resolves when it is gone; loading is let finish first. */
   async unload(): Promise<void> {
+    if (this.#lost !== undefined) return;
     if (this.#loading !== undefined) await this.#loading.catch(() => {});
     const held = this.#held;
     if (held === undefined) return this.#draining;
@@ -138,6 +143,7 @@ export class Slot<Model extends Loaded> {
   }
 
   async #reloadNow(): Promise<void> {
+    if (this.#lost !== undefined) throw this.#lost;
     if (this.#loading !== undefined) await this.#loading.catch(() => {});
     const old = this.#held;
     if (old === undefined) return void (await this.#load(true));
@@ -160,6 +166,11 @@ export class Slot<Model extends Loaded> {
     if (this.#waiting < loadWaitersMax) return;
     const detail = 'The model is being loaded, and too many requests wait for it.';
     throw new ServerError('MODEL_NOT_READY', detail, { retryAfterMs: retryAfterMsMin });
+  }
+
+  /** Gives the model up, whatever it does: it is neither leased nor closed any more. */
+  lose(error: ServerError): void {
+    this.#lost = error;
   }
 
   async #load(again = false): Promise<Held<Model>> {

@@ -1,7 +1,7 @@
 // The tensor models of a folder: loaded at their first use, kept until they are unloaded or others need the room.
 // Invariant: a version has one slot for the life of the server, so it is never loaded twice at once.
 import { ServerError } from '../errors.ts';
-import { echoCharsMax } from '../limits.ts';
+import { echoCharsMax, stuckRetryMs } from '../limits.ts';
 import { ManifestError } from './json-file.ts';
 import type { ModelCache } from './model-cache.ts';
 import { Slot, type Loaded, type SlotState } from './slot.ts';
@@ -13,7 +13,12 @@ import { TensorStats } from './tensor-stats.ts';
 /** A loaded model and where its deeds are counted. */
 export type LeasedModel = TensorModel & Loaded & { readonly stats: TensorStats };
 
-export type OpenTensorModel = (files: TensorFiles, onCrash: (error: Error) => void) => Promise<TensorModel>;
+/** @param onStuck told when a worker does not come back */
+export type OpenTensorModel = (
+  files: TensorFiles,
+  onCrash: (error: Error) => void,
+  onStuck: () => void,
+) => Promise<TensorModel>;
 
 /** What the log and the metrics hear of. */
 export type TensorObserver = {
@@ -74,7 +79,11 @@ export class TensorEntry {
     const startedMs = performance.now();
     let model: TensorModel;
     try {
-      model = await open(files, (error) => observer.crashed(files, error));
+      model = await open(
+        files,
+        (error) => observer.crashed(files, error),
+        () => this.slot.lose(new ServerError('MODEL_STUCK', undefined, { retryAfterMs: stuckRetryMs })),
+      );
     } catch (error) {
       observer.failed(files, error);
       throw loadError(error);

@@ -14,9 +14,10 @@ export type GraphParts = {
   readonly outputs: readonly Buffer[];
 };
 
-export function onnxModel(parts: GraphParts): Buffer {
-  const operatorSet = message([number(2, 13)]);
-  return message([number(1, 8), bytes(8, operatorSet), bytes(7, graph(parts))]);
+/** @param operatorSets versions by domain; '' is ONNX's own */
+export function onnxModel(parts: GraphParts, operatorSets: Readonly<Record<string, number>> = { '': 13 }): Buffer {
+  const sets = Object.entries(operatorSets).map(([domain, version]) => bytes(8, message([text(1, domain), number(2, version)])));
+  return message([number(1, 8), ...sets, bytes(7, graph(parts))]);
 }
 
 export function graph(parts: GraphParts): Buffer {
@@ -29,19 +30,21 @@ export function graph(parts: GraphParts): Buffer {
   ]);
 }
 
-export type Attribute = number | readonly number[] | Buffer;
+export type Attribute = number | string | readonly number[] | Buffer | { readonly tensor: Buffer };
 
-/** An attribute that is a number, a list of numbers or a graph. */
+/** An attribute that is a number, a text, a list of numbers, a graph or a tensor. `domain:Type` is of another domain. */
 export function node(
   operator: string,
   inputs: readonly string[],
   outputs: readonly string[],
   attributes: Readonly<Record<string, Attribute>> = {},
 ): Buffer {
+  const [type = '', domain = ''] = operator.split(':').reverse();
   return message([
     ...inputs.map((name) => text(1, name)),
     ...outputs.map((name) => text(2, name)),
-    text(4, operator),
+    text(4, type),
+    text(7, domain),
     ...Object.entries(attributes).map(([name, value]) => bytes(5, attribute(name, value))),
   ]);
 }
@@ -57,8 +60,17 @@ export function initializer(name: string, type: ElementType, dims: readonly numb
   return message([...dims.map((dim) => number(1, dim)), number(2, elementTypes[type]), text(8, name), bytes(9, raw)]);
 }
 
+/** Its values lie in another file, as the exporter says. */
+export function externalInitializer(name: string, dims: readonly number[], location: string): Buffer {
+  const entry = message([text(1, 'location'), text(2, location)]);
+  const external = [bytes(13, entry), number(14, 1)];
+  return message([...dims.map((dim) => number(1, dim)), number(2, elementTypes.float32), text(8, name), ...external]);
+}
+
 function attribute(name: string, value: Attribute): Buffer {
   if (typeof value === 'number') return message([text(1, name), number(3, value), number(20, 2)]);
+  if (typeof value === 'string') return message([text(1, name), text(4, value), number(20, 3)]);
+  if (typeof value === 'object' && 'tensor' in value) return message([text(1, name), bytes(5, value.tensor), number(20, 4)]);
   if (Buffer.isBuffer(value)) return message([text(1, name), bytes(6, value), number(20, 5)]);
   return message([text(1, name), ...(value as readonly number[]).map((each) => number(8, each)), number(20, 7)]);
 }

@@ -15,4 +15,11 @@ export const serverOptions = {
   shutdownTimeoutMs: Type.Integer({ minimum: 0, maximum: timerMsMax, default: 30_000, ...row({
     group: 'Server', flag: 'shutdown-timeout', env: ['SHUTDOWN_TIMEOUT'], unit: 'seconds',
     help: 'How long running requests may take to finish after that.' }) }),
+  stuckMsMax: Type.Integer({ minimum: 0, maximum: timerMsMax, default: 300_000, ...row({
+    group: 'Server', flag: 'stuck-timeout', env: ['STUCK_TIMEOUT'], unit: 'seconds',
+    help: 'A model that does not come back from a run or a load for this long is stuck: it answers 503, the others ' +
+      'finish what runs, and the process is replaced. 0: never.' }) }),
+  onStuck: Type.Enum(['replace', 'exit'], { default: 'replace', ...row({
+    group: 'Server', flag: 'on-stuck', env: ['ON_STUCK'],
+    help: 'How it is replaced: by a fresh one of its own, or by ending, for a supervisor that starts it again.' }) }),
 };

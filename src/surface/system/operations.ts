@@ -23,6 +23,8 @@ export type SystemState = {
   readonly accepting: () => boolean;
   /** True until each model of the start answers or has failed. */
   readonly starting: () => boolean;
+  /** Models that do not come back from a run; the process is about to be replaced. */
+  readonly stuck?: () => readonly string[];
 };
 
 export function systemOperations(state: SystemState, metricsEnabled: boolean): AnyOperation[] {
@@ -63,7 +65,8 @@ function health(state: SystemState): AnyOperation {
       ...models.filter((model) => model.state === 'failed').map(({ name }) => name),
       ...tensors.filter((entry) => entry.state === 'failed').map(({ files }) => `${files.name}:${files.version}`),
     ];
-    const down = !state.accepting() || !models.some(answers);
+    const stuck = state.stuck?.() ?? [];
+    const down = !state.accepting() || stuck.length > 0 || !models.some(answers);
     return jsonReply(down ? 503 : 200, {
       status: down ? 'unhealthy' : models.every(answers) && failed.length === 0 ? 'healthy' : 'degraded',
       timestamp: Date.now() / 1000,
@@ -78,6 +81,7 @@ function health(state: SystemState): AnyOperation {
         evictions: state.cache.evictions,
         idle_seconds_max: state.cache.options.idleMsMax / 1000,
       },
+      ...(stuck.length > 0 && { stuck }),
       memory: { rss_bytes: process.memoryUsage.rss() },
     });
   };
@@ -87,7 +91,7 @@ function health(state: SystemState): AnyOperation {
 
 /** Idle models leave and come back on demand: only a first load that is not over yet is a reason to wait. */
 function answers({ state, manifest }: KnownModel): boolean {
-  return state === 'loading' ? manifest !== undefined : state !== 'failed' && state !== 'unavailable';
+  return state === 'loading' ? manifest !== undefined : state !== 'failed' && state !== 'unavailable' && state !== 'stuck';
 }
 
 function modelHealth(model: KnownModel): object {
@@ -114,6 +118,8 @@ function live(): AnyOperation {
 
 function ready(state: SystemState): AnyOperation {
   const encode = (): Reply => {
+    const stuck = state.stuck?.() ?? [];
+    if (stuck.length > 0) return jsonReply(503, { status: 'stuck', models: stuck });
     if (!state.accepting()) return jsonReply(503, { status: 'draining' });
     const models = state.registry.list();
     const waiting = models.filter((model) => !answers(model)).map((model) => model.name);

@@ -1,7 +1,7 @@
 // Answers of the shared paths, for the API description.
 import Type from 'typebox';
 
-const state = Type.String({ description: 'absent, loading, ready, draining or failed' });
+const state = Type.String({ description: 'absent, loading, ready, draining, failed or stuck' });
 const error = Type.Optional(Type.String({ description: 'Why its last load failed.' }));
 
 const ModelHealth = Type.Object(
@@ -23,6 +23,7 @@ export const HealthResponse = Type.Object({
   uptime_seconds: Type.Number(),
   failed: Type.Array(Type.String(), { description: 'Models that cannot be had; they are tried again on request.' }),
   models: Type.Array(ModelHealth),
+  stuck: Type.Optional(Type.Array(Type.String(), { description: 'Models that do not come back from a run; the process is about to be replaced.' })),
   tensor_models: Type.Array(Type.Object({ name: Type.String(), version: Type.String(), state, error })),
   model_cache: Type.Object({
     loaded: Type.Integer(),
@@ -34,6 +35,7 @@ export const HealthResponse = Type.Object({
 });
 
 export const ReadyResponse = Type.Object({
-  status: Type.Union(['ready', 'loading', 'failed', 'draining'].map((each) => Type.Literal(each))),
+  status: Type.Union(['ready', 'loading', 'failed', 'stuck', 'draining'].map((each) => Type.Literal(each))),
   waiting: Type.Optional(Type.Array(Type.String(), { description: 'Models that do not answer yet.' })),
+  models: Type.Optional(Type.Array(Type.String(), { description: 'Models that do not come back from a run.' })),
 });

@@ -22,7 +22,7 @@ export function uploadOperations(uploads: Uploads | undefined): AnyOperation[] {
     group: tensorGroup,
     scope: 'admin',
     responseSchema: UploadResponse,
-    body: { kind: 'stream', bytesMax: () => (uploads === undefined ? 0 : uploads.bytesMax + uploadExtraBytesMax) },
+    body: { kind: 'stream', bytesMax: () => (uploads?.bytesMax ?? Number.MAX_SAFE_INTEGER - uploadExtraBytesMax) + uploadExtraBytesMax },
     timeoutMs: uploadMsMax,
     decode: (_bytes: Uint8Array, call: Call) => mayUpload(uploads, call),
     encode: ({ entry, received }: Uploaded) => jsonReply(200, { ...modelRow(entry), sha256: received.sha256 }),
