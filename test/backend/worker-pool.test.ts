@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { openWorkerPool } from '../../src/backend/worker-pool.ts';
 import { ServerError } from '../../src/errors.ts';
 import { embeddedModelDirectory } from '../support/fixtures.ts';
+import type { SlowTask } from '../support/slow-worker.ts';
 import type { UnevenSettings, UnevenTask } from '../support/uneven-worker.ts';
 
 type Described = { readonly ok: true; readonly worker: number; readonly fallback: undefined };
@@ -44,4 +45,19 @@ test('a pool that closes while a new thread loads waits for it', async () => {
   await assert.rejects(pool.run({ kind: 'describe' }), hasCode('MODEL_NOT_READY'));
   await closing;
   assert.deepEqual([...loads], [1, 1]);
+});
+
+test('a task beyond the patience fails with all others of the pool, and no more are taken', async () => {
+  let stuck = 0;
+  const slowEntry = new URL('../support/slow-worker.js', import.meta.url);
+  const patience = { taskMsMax: 500, onStuck: () => (stuck += 1) };
+  const { pool } = await openWorkerPool<SlowTask, Described>({ entry: slowEntry, workers: 2, settings: {}, onCrash: () => {}, patience }, { taskMs: 0 });
+  await pool.run({ taskMs: 100 });
+  const outcomes = await Promise.allSettled([pool.run({ taskMs: 2000 }), pool.run({ taskMs: 100 }), pool.run({ taskMs: 1500 })]);
+  assert.deepEqual(outcomes.map(({ status }) => status), ['rejected', 'fulfilled', 'rejected']);
+  assert.ok(outcomes.every((outcome) => outcome.status === 'fulfilled' || hasCode('MODEL_STUCK')(outcome.reason)));
+  await assert.rejects(pool.run({ taskMs: 0 }), hasCode('MODEL_STUCK'));
+  // Native code would never let it wait to an end.
+  await pool.close();
+  assert.equal(stuck, 1);
 });

@@ -231,3 +231,18 @@ test('whatever order things happen in, nothing leased is ever closed and no load
   await slot.unload();
   assert.equal(live, 0);
 });
+
+test('a lost model is neither leased nor waited for', async () => {
+  let closed = 0;
+  const slot = new Slot(() => Promise.resolve({ close: () => Promise.resolve(void (closed += 1)) }));
+  const lease = await slot.lease();
+  slot.lose(new ServerError('MODEL_STUCK'));
+  assert.equal(slot.state, 'stuck');
+  assert.equal(slot.model, undefined);
+  const isStuck = (error: unknown) => error instanceof ServerError && error.code === 'MODEL_STUCK';
+  await assert.rejects(slot.lease(), isStuck);
+  await assert.rejects(slot.reload(), isStuck);
+  await slot.unload();
+  lease.release();
+  assert.equal(closed, 0);
+});

@@ -108,6 +108,14 @@ describe('bodies', () => {
     assert.deepEqual(schemaIn(requestBody?.content), plain(one.requestSchema));
   });
 
+  test('bodies of other types, and answers without JSON, are told by type and status', () => {
+    const requestTypes = { 'multipart/form-data': Type.Object({ file: Type.String() }), 'application/octet-stream': Type.String() };
+    const { requestBody, responses } = onlyOperation(describeAll({ requestTypes, otherStatuses: { 206: 'A part of it.' } }));
+    assert.deepEqual(Object.keys(requestBody?.content ?? {}), Object.keys(requestTypes));
+    assert.deepEqual(requestBody?.content['multipart/form-data']?.schema, plain(requestTypes['multipart/form-data']));
+    assert.deepEqual(responses['206'], { description: 'A part of it.' });
+  });
+
   test('other media types stand beside JSON', () => {
     const described = onlyOperation(describeAll({ ...one, binaryTypes: ['application/octet-stream', 'text/html'] }));
     const content = described.responses['200']?.content;
