@@ -7,7 +7,7 @@ import { ServerError } from '../errors.ts';
 import { retryAfterMsMin, uploadsMax } from '../limits.ts';
 import { ManifestError } from './json-file.ts';
 import { Staging, type Received } from './staging.ts';
-import { isModelName, scanTensorFolder, type TensorFiles } from './tensor-folder.ts';
+import { isModelName, type TensorFiles } from './tensor-folder.ts';
 import { readTensorManifest, tensorTable } from './tensor-manifest.ts';
 import type { TensorEntry } from './tensor-models.ts';
 import { trialsOf } from './trials.ts';
@@ -18,7 +18,11 @@ export type UploadOptions = {
   readonly bytesMax: number;
   readonly checkMemoryBytesMax: number;
   readonly checkMsMax: number;
-  readonly models: { added(name: string, version: string): TensorEntry | undefined };
+  readonly models: {
+    /** Those of other folders, too. */
+    list(): readonly Pick<TensorEntry, 'files' | 'isOnDisk'>[];
+    added(name: string, version: string): TensorEntry | undefined;
+  };
   readonly observer: UploadObserver;
 };
 
@@ -89,10 +93,10 @@ export class ModelUploads {
   checkIdentity({ name, version }: Identity): void {
     checkName(version, 'version');
     if (name !== undefined) checkName(name, 'name');
-    const { directory } = this.#options;
+    const { directory, models } = this.#options;
     const key = keyOf(name ?? version, version);
     // Where cases are one on this disk or the next one it is copied to, two such models would be one.
-    const taken = scanTensorFolder(directory).some((files) => keyOf(files.name, files.version) === key);
+    const taken = models.list().some(({ files, isOnDisk }) => isOnDisk && keyOf(files.name, files.version) === key);
     if (taken) throw new ServerError('MODEL_EXISTS', undefined, { field: 'version' });
     if (existsSync(path.join(directory, name ?? version, 'tokenizer.json'))) {
       throw new ServerError('MODEL_EXISTS', 'That name is one of an embedding model.', { field: 'name' });

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { uploadsMax } from '../../src/limits.ts';
 import { tinyBertDirectory } from '../support/fixtures.ts';
 import { doubling, doublingOf, hostileModels } from '../support/hostile-models.ts';
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
@@ -126,6 +128,38 @@ test('without ALLOW_UPLOAD, nobody uploads; with keys, only an admin does', asyn
   const open = await startUploads(t, modelDirectory(t), { API_KEY: 'a key of sixteen characters' });
   assert.equal((await put(open, doubling, '1')).status, 401);
   assert.equal((await put(open, doubling, '1', { 'x-api-key': 'a key of sixteen characters' })).status, 200);
+});
+
+test('without MODEL_DIR, uploads go beside the data and never over a demo model', async (t) => {
+  const data = modelDirectory(t);
+  const server = await startServerProcess(t, { MODEL_PATH: tinyBertDirectory, ALLOW_UPLOAD: 'true', DATA_DIR: data });
+  assert.equal((await put(server, doubling, 'compressor:1.0')).status, 409);
+  assert.equal((await put(server, doubling, 'compressor:1.2')).status, 200);
+  assert.deepEqual(readdirSync(path.join(data, 'models')), ['compressor']);
+  const { models } = (await (await fetch(`${server.url}/models`)).json()) as { models: { version: string | null }[] };
+  assert.deepEqual(models.map(({ version }) => version).filter((version) => version !== null), ['1.0', '1.1', '1.2']);
+});
+
+test('uploads at once are bounded, and those whose client leaves are gone', async (t) => {
+  const directory = modelDirectory(t);
+  const server = await startUploads(t, directory);
+  const begun = Array.from({ length: uploadsMax }, (_, i) => {
+    const socket = connect(server.port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(`PUT /models/slow${i} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(50_000)}`);
+    return socket;
+  });
+  const staged = () => (existsSync(path.join(directory, '.uploads')) ? readdirSync(path.join(directory, '.uploads')).length : 0);
+  while (staged() < uploadsMax) await sleep(10);
+  const { status, body } = await put(server, doubling, 'one-more');
+  assert.deepEqual([status, body.code], [429, 'QUEUE_FULL']);
+  for (const socket of begun) socket.destroy();
+  while (staged() > 0) await sleep(10);
+  // The last of them may not have been counted out yet.
+  let last = await put(server, doubling, 'one-more');
+  while (last.status === 429) last = await put(server, doubling, 'one-more');
+  assert.equal(last.status, 200);
+  assert.deepEqual(readdirSync(directory), ['one-more']);
 });
 
 test('an upload is not held in memory', async (t) => {
