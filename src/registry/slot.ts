@@ -142,6 +142,11 @@ export class Slot<Model extends Loaded> {
     return this.#nextReload;
   }
 
+  /** Gives the model up, whatever it does: it is neither leased nor closed any more. */
+  lose(error: ServerError): void {
+    this.#lost = error;
+  }
+
   async #reloadNow(): Promise<void> {
     if (this.#lost !== undefined) throw this.#lost;
     if (this.#loading !== undefined) await this.#loading.catch(() => {});
@@ -166,11 +171,6 @@ export class Slot<Model extends Loaded> {
     if (this.#waiting < loadWaitersMax) return;
     const detail = 'The model is being loaded, and too many requests wait for it.';
     throw new ServerError('MODEL_NOT_READY', detail, { retryAfterMs: retryAfterMsMin });
-  }
-
-  /** Gives the model up, whatever it does: it is neither leased nor closed any more. */
-  lose(error: ServerError): void {
-    this.#lost = error;
   }
 
   async #load(again = false): Promise<Held<Model>> {
