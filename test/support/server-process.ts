@@ -86,10 +86,10 @@ export async function startServerProcess(
 }
 
 async function untilReady(url: string, child: ChildProcess): Promise<void> {
-  while (child.exitCode === null) {
+  while (child.exitCode === null && child.signalCode === null) {
     const answer = await fetch(`${url}/readyz`).catch(() => undefined);
     if (answer?.ok) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(`the server ended with ${child.exitCode} before it was ready`);
+  throw new Error(`the server ended with ${child.exitCode ?? child.signalCode} before it was ready`);
 }
