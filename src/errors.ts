@@ -29,6 +29,7 @@ export const errorTable = {
   UPLOAD_DISABLED: { http: 403, grpc: 7, retry: false, message: 'This server takes no uploads; ALLOW_UPLOAD=true lets it.' },
   ROUTE_NOT_FOUND: { http: 404, grpc: 12, retry: false, message: 'There is no such path.' },
   MODEL_NOT_FOUND: { http: 404, grpc: 5, retry: false, message: 'There is no such model.' },
+  ENTRY_NOT_FOUND: { http: 404, grpc: 5, retry: false, message: 'There is no such cache entry.' },
   METHOD_NOT_ALLOWED: { http: 405, grpc: 12, retry: false, message: 'The path does not take that method.' },
   MODEL_EXISTS: { http: 409, grpc: 6, retry: false, message: 'There is a model of that name and version.' },
   REQUEST_TOO_LARGE: { http: 413, grpc: 8, retry: false, message: 'The request body is too large.' },
@@ -38,11 +39,14 @@ export const errorTable = {
   RATE_LIMITED: { http: 429, grpc: 8, retry: true, message: 'Too many requests.' },
   CANCELLED: { http: 499, grpc: 1, retry: false, message: 'The client cancelled the request.' },
   INTERNAL: { http: 500, grpc: 13, retry: false, message: 'The server failed; its log has the cause.' },
+  UPSTREAM_ABSENT: { http: 501, grpc: 12, retry: false, message: 'This server has no upstream: set UPSTREAM_URL to a base URL such as https://api.openai.com/v1.' },
   TRANSFER_UNSUPPORTED: { http: 501, grpc: 12, retry: false, message: 'The transfer encoding is not supported.' },
+  UPSTREAM_FAILED: { http: 502, grpc: 14, retry: true, message: 'The upstream server failed or cannot be reached.' },
   BACKEND_FAILED: { http: 503, grpc: 14, retry: true, message: 'The model failed to run.' },
   MODEL_NOT_READY: { http: 503, grpc: 14, retry: true, message: 'The model is not ready.' },
   MODEL_STUCK: { http: 503, grpc: 14, retry: true, message: 'The model does not come back from a run; the server is about to be replaced.' },
   OVERLOADED: { http: 503, grpc: 8, retry: true, message: 'The server holds too many request bytes.' },
+  UPSTREAM_TIMEOUT: { http: 504, grpc: 4, retry: true, message: 'The upstream server did not answer in time.' },
   TIMEOUT: { http: 504, grpc: 4, retry: true, message: 'The request did not finish in time.' },
 } as const satisfies Record<string, Row>;
 

@@ -185,6 +185,17 @@ export const modelValuesMax = 256;
 export const trialElementsMax = 16 * 1024 * 1024;
 /** Hashes of model files that are remembered, so that a download need not read the file twice. */
 export const fileHashesMax = 1000;
+/** Of one answer of the upstream, which is held for all who wait for it; and of one that is kept. */
+export const upstreamAnswerBytesMax = 32 * 1024 * 1024;
+export const cachedAnswerBytesMax = 1024 * 1024;
+/** Entries of the semantic cache in one page; one line of a dump, and all of its lines. */
+export const cacheEntriesPageMax = 1000;
+export const cacheLineCharsMax = 16 * 1024 * 1024;
+export const cacheLoadBytesMax = 16 * 1024 * 1024 * 1024;
+export const upstreamConnectionsMax = 256;
+/** The wait before a request is sent to the upstream again; it doubles up to the maximum. */
+export const upstreamRetryMs = 500;
+export const upstreamRetryWaitMsMax = 8000;
 
 assert(uploadExtraBytesMax >= uploadManifestBytesMax + uploadPartsMax * (uploadHeaderBytesMax + uploadFieldBytesMax));
 assert(runTokensMin <= runTokensMax);

@@ -3,6 +3,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { ModelSeries, type SeriesMaker } from './metrics/model-series.ts';
 import { SemanticSeries } from './metrics/semantic-series.ts';
+import { UpstreamSeries } from './metrics/upstream-series.ts';
 
 /** Twice as long each, 0.5 ms to 16 s: prom-client's own start at 5 ms, where a cached answer is long over. */
 const durationBuckets = Array.from({ length: 16 }, (_, i) => 0.0005 * 2 ** i);
@@ -26,6 +27,7 @@ export class Metrics {
   readonly registry = new Registry();
   readonly models = new ModelSeries(this.#maker(), durationBuckets);
   readonly semantic = new SemanticSeries(this.#maker());
+  readonly upstream = new UpstreamSeries(this.#maker());
   readonly #requests = this.#counter('requests_total', 'Requests answered.', ['operation', 'status']);
   readonly #errors = this.#counter('errors_total', 'Error answers by code of the error table.', ['code']);
   readonly #requestSeconds = this.#histogram('request_duration_seconds', 'Arrival to answer.', ['operation'], durationBuckets);

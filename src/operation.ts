@@ -133,8 +133,8 @@ export type Operation<In, Out> = {
   readonly requestTypes?: Readonly<Record<string, TSchema>>;
   /** Media types besides JSON that `encode` may answer with. */
   readonly binaryTypes?: readonly string[];
-  /** What a caller's key must allow; `public` needs none. */
-  readonly scope: 'public' | 'infer' | 'metrics' | 'admin';
+  /** What a caller's key must allow; `public` needs none, `cache` is any namespace of the semantic cache. */
+  readonly scope: 'public' | 'infer' | 'metrics' | 'cache' | 'admin';
   /** Liveness, metrics and pages: outside rate limits. */
   readonly unlimited?: boolean;
   /** The body comes as `call.body` while the operation runs; `decode` gets none of it. Absent, it is collected first. */

@@ -13,6 +13,7 @@ import { historyCloseMsMax } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import type { AnyOperation, CallObserver } from './operation.ts';
 import { embeddingModels, modelCache, modelFacts, tensorModels } from './models.ts';
+import { openAnswers } from './answers.ts';
 import { Registry } from './registry/registry.ts';
 import { DetailError, detailError } from './surface/detail-errors.ts';
 import { docsOperations } from './surface/docs/operations.ts';
@@ -24,6 +25,7 @@ import { embeddingModelList } from './surface/fastembed/models.ts';
 import { historyOperations, tensorGroup } from './surface/history/operations.ts';
 import { openaiGroup, openaiOperations } from './surface/openai/operations.ts';
 import { prott5Group } from './surface/prott5/operations.ts';
+import { cacheGroup } from './surface/query/operations.ts';
 import { systemGroup, systemOperations } from './surface/system/operations.ts';
 import { tensorOperations } from './surface/tensors/operations.ts';
 import { TeiError, teiStatuses } from './surface/tei/errors.ts';
@@ -70,6 +72,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const engine = new EmbedEngine(registry, config.allowDimensions, embeddingCache);
   const openTriton = config.tritonUrl === undefined ? undefined : await tritonOpener(config.tritonUrl, config, metrics, log);
   let triton: TritonModels | undefined;
+  const answers = await openAnswers(config, { engine, metrics, log, defaultModel: atStart[0]!.name });
   let accepting = true;
   let starting = true;
 
@@ -87,12 +90,13 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       ...(uploads && { uploads }),
     }),
     ...(history === undefined ? [] : historyOperations(history)),
+    ...answers.operations,
     ...systemOperations(
       { version, registry, metrics, cache, tensors: () => tensors.known, accepting: () => accepting, starting: () => starting, stuck: () => stuck.names },
       config.metricsEnabled,
     ),
   ];
-  const errorSchemas = { [openaiGroup]: OpenaiError, [fastembedGroup]: DetailError, [teiGroup]: TeiError, [systemGroup]: DetailError, [tensorGroup]: DetailError, [prott5Group]: DetailError };
+  const errorSchemas = { [openaiGroup]: OpenaiError, [fastembedGroup]: DetailError, [teiGroup]: TeiError, [systemGroup]: DetailError, [tensorGroup]: DetailError, [prott5Group]: DetailError, [cacheGroup]: DetailError };
   const info = { title: 'ortserve', version, errorSchemas, errorStatuses: { [teiGroup]: teiStatuses } };
   operations.push(...docsOperations({ info, operations: () => operations, group: systemGroup, encodeError: detailError }));
 
@@ -146,7 +150,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       await http.drain();
       await Promise.all([registry.close(), tensors.close()]);
       triton?.close();
-      await Promise.all([history?.close(historyCloseMsMax), embeddingCache?.close()]);
+      await Promise.all([history?.close(historyCloseMsMax), embeddingCache?.close(), answers.close()]);
       http.close();
       redis?.disconnect();
       access.close();

@@ -10,12 +10,12 @@ const linesMax = 300;
 const layers: readonly (readonly string[])[] = [
   ['limits', 'errors', 'tensor', 'asked-thread', 'lmdb-header'],
   ['operation', 'metrics', 'config', 'access'],
-  ['backend', 'batch', 'cache', 'native-workers'],
+  ['backend', 'batch', 'cache', 'upstream', 'native-workers'],
   ['registry', 'history', 'hub'],
   ['engine'],
   ['surface'],
   ['transport'],
-  ['server', 'caches', 'models', 'stuck', 'replace', 'uploads', 'triton', 'prott5', 'cli', 'log', 'version', 'pull', 'warm', 'main'],
+  ['server', 'caches', 'answers', 'models', 'stuck', 'replace', 'uploads', 'triton', 'prott5', 'cli', 'log', 'version', 'pull', 'warm', 'main'],
 ];
 
 /** Beyond the layers: who may import what across a thread or beside the line. */
@@ -34,6 +34,7 @@ const homes: Readonly<Record<string, RegExp>> = {
   pino: /^src\/log\.ts$/,
   ioredis: /^src\/cache\//,
   'lru-cache': /^src\/cache\//,
+  undici: /^src\/upstream\//,
   lmdb: /^src\/(history|cache\/semantic)\//,
   'hnswlib-node': /^src\/cache\/semantic\//,
   '@grpc/grpc-js': /^src\/backend\/triton\//,

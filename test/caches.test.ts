@@ -29,7 +29,7 @@ test('mode, threshold, bounds and time come from the options; without judges the
   assert.deepEqual(await open({}), {
     mode: 'cosine', threshold: 0.85, entriesMaxPerNamespace: 1000, lives: undefined, sliding: false, reason: 'cosine 0.9487 >= 0.85' });
   assert.deepEqual(await open({ semanticTtlMs: 5000, semanticSliding: true, semanticEntriesMax: 7 }, judges), {
-    mode: 'verified', threshold: 0.5, entriesMaxPerNamespace: 7, lives: 5000, sliding: true, reason: 'cosine 0.9487; verified' });
+    mode: 'verified', threshold: 0.3, entriesMaxPerNamespace: 7, lives: 5000, sliding: true, reason: 'cosine 0.9487; verified' });
   const { mode, threshold, reason } = await open({ semanticMode: 'guarded', similarityThreshold: 0.95 }, judges);
   assert.deepEqual([mode, threshold, reason], ['guarded', 0.95, 'miss']);
 });

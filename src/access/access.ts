@@ -33,14 +33,19 @@ export function authorizer(rules: AccessRules): Authorize {
     }
     if (scope === 'public') return key ?? nobody;
     if (key === undefined) throw new ServerError('UNAUTHENTICATED');
-    if (!key.scopes.has(scope)) throw new ServerError('FORBIDDEN', `The API key lacks the scope '${scope}'.`);
+    if (!allows(key.scopes, scope)) throw new ServerError('FORBIDDEN', `The API key lacks the scope '${scope}'.`);
     return key;
   };
 }
 
+function allows(scopes: ApiKey['scopes'], scope: Exclude<AnyOperation['scope'], 'public'>): boolean {
+  if (scope !== 'cache') return scopes.has(scope);
+  return scopes.has('admin') || [...scopes].some((each) => each.startsWith('cache:'));
+}
+
 function withoutKeys(scope: AnyOperation['scope'], rules: AccessRules): Caller {
   const admin = rules.loopback || rules.allowAdminWithoutKeys;
-  if (scope === 'admin' && !admin) throw new ServerError('ADMIN_DISABLED');
+  if ((scope === 'admin' || scope === 'cache') && !admin) throw new ServerError('ADMIN_DISABLED');
   return admin ? anonymousAdmin : anonymous;
 }
 

@@ -1,7 +1,7 @@
 // One option: what a schema cannot say about it, and the kinds that come up again and again.
 import Type from 'typebox';
 
-export const groups = ['Server', 'Model', 'Hub', 'Triton', 'Computation', 'Request limits', 'Access', 'Observation', 'Embedding cache', 'Semantic cache', 'Storage'] as const;
+export const groups = ['Server', 'Model', 'Hub', 'Triton', 'Computation', 'Request limits', 'Access', 'Observation', 'Embedding cache', 'Semantic cache', 'Storage', 'Upstream'] as const;
 
 /** What a schema cannot say about an option. */
 export type OptionRow = {

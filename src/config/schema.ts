@@ -13,6 +13,7 @@ import { semanticCacheOptions } from './options/semantic-cache.ts';
 import { serverOptions } from './options/server.ts';
 import { storageOptions } from './options/storage.ts';
 import { tritonOptions } from './options/triton.ts';
+import { upstreamOptions } from './options/upstream.ts';
 
 export const configSchema = Type.Object({
   ...serverOptions,
@@ -26,6 +27,7 @@ export const configSchema = Type.Object({
   ...embeddingCacheOptions,
   ...semanticCacheOptions,
   ...storageOptions,
+  ...upstreamOptions,
 });
 
 type Values = Static<typeof configSchema>;

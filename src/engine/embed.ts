@@ -35,6 +35,9 @@ export type EmbedResult = Embedded & {
   readonly cache: CacheUse;
 };
 
+/** Who waits for vectors, and where the times go. */
+export type EmbedCall = Pick<Call, 'cancelled' | 'timings' | 'deadlineMs'>;
+
 export class EmbedEngine {
   readonly #registry: Registry;
   readonly #allowDimensions: boolean;
@@ -56,7 +59,7 @@ export class EmbedEngine {
    * At once when this process knows every vector asked for; else it waits for the model, also while it loads.
    * Rejects with ServerErrors that name the surface's fields.
    */
-  embed(request: EmbedRequest, call: Call): EmbedResult | Promise<EmbedResult> {
+  embed(request: EmbedRequest, call: EmbedCall): EmbedResult | Promise<EmbedResult> {
     return this.#known(request) ?? this.#embed(request, call);
   }
 
@@ -80,7 +83,7 @@ export class EmbedEngine {
     }
   }
 
-  async #embed(request: EmbedRequest, call: Call): Promise<EmbedResult> {
+  async #embed(request: EmbedRequest, call: EmbedCall): Promise<EmbedResult> {
     const known = this.#registry.find(request.model, request.fields.model);
     const lease = await known.slot.lease();
     try {
@@ -92,7 +95,18 @@ export class EmbedEngine {
     }
   }
 
-  async #embedWith(model: EmbeddingModel, request: EmbedRequest, call: Call): Promise<EmbedResult> {
+  /** Which vectors a model gives now. Waits for it if it still loads. */
+  async vectorModel(name: string): Promise<{ readonly identity: string; readonly dimension: number }> {
+    const lease = await this.#registry.find(name, 'model').slot.lease();
+    try {
+      const { dimension } = lease.model.backend.description;
+      return { identity: lease.model.identity, dimension };
+    } finally {
+      lease.release();
+    }
+  }
+
+  async #embedWith(model: EmbeddingModel, request: EmbedRequest, call: EmbedCall): Promise<EmbedResult> {
     const dimension = this.#dimension(request, model);
     checkTokenIds(request, model);
     const options = this.#optionsOf(request, model, dimension);
@@ -108,7 +122,7 @@ export class EmbedEngine {
     return resultOf(embedded, request.model, dimension, truncated);
   }
 
-  async #vectors(model: EmbeddingModel, request: EmbedRequest, options: EmbedOptions, call: Call): Promise<CachedEmbedded> {
+  async #vectors(model: EmbeddingModel, request: EmbedRequest, options: EmbedOptions, call: EmbedCall): Promise<CachedEmbedded> {
     const { inputs, cache } = request;
     const waiter = request.batchInputsMax === undefined ? call : boundedWaiter(call, request.batchInputsMax);
     if (this.#cache !== undefined && cache !== 'bypass') return this.#cache.embed(model, inputs, options, waiter);
@@ -162,7 +176,7 @@ function resultOf(embedded: CachedEmbedded, model: string, dimension: number, tr
   return { rows, tokensGiven, tokensKept, queueMs, tokenizeMs, inferenceMs, batches, cache, model, dimension, truncated };
 }
 
-function boundedWaiter(call: Call, batchInputsMax: number): Waiter {
+function boundedWaiter(call: EmbedCall, batchInputsMax: number): Waiter {
   return {
     get cancelled() {
       return call.cancelled;

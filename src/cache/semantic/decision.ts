@@ -12,7 +12,7 @@ export type Policy = {
 };
 
 /** Where the operator says nothing. The seed's 0.85 is that of the bare cosine; a verifier needs to see more. */
-export const defaultThresholds: Readonly<Record<Mode, number>> = { cosine: 0.85, guarded: 0.8, verified: 0.5 };
+export const defaultThresholds: Readonly<Record<Mode, number>> = { cosine: 0.85, guarded: 0.8, verified: 0.3 };
 
 export type Decision = {
   readonly hit: boolean;

@@ -16,7 +16,7 @@ export type LoadOptions = {
   /** Where all entries go, whatever their lines say. */
   readonly namespace?: string;
   /** For lines whose vector is missing or of another model; without it they are refused. */
-  readonly embed?: (question: string) => Promise<Float32Array>;
+  readonly embed?: (question: string) => Promise<Float32Array | undefined>;
 };
 
 export type LoadReport = {
@@ -103,7 +103,8 @@ export class DumpLines {
       createdMs, expiresMs: time('expiresMs'), ttlMs: time('ttlMs'), sliding: row['sliding'] === true, uses: time('uses') ?? 0,
       lastUsedMs: time('lastUsedMs') ?? createdMs, model: this.#model.identity,
     };
-    return { entry, vector: await this.#vector(row, entry.question) };
+    const vector = await this.#vector(row, entry.question);
+    return { entry: vector.length === 0 ? { ...entry, model: '' } : entry, vector };
   }
 
   async #vector({ vector, model }: Record<string, unknown>, question: string): Promise<Float32Array> {
@@ -114,7 +115,9 @@ export class DumpLines {
       return checkedUnit(new Float32Array(bytes.buffer), dimension);
     }
     if (this.#options.embed === undefined) throw new LineError('its vector is missing or of another model');
-    return checkedUnit(await this.#options.embed(question), dimension);
+    const embedded = await this.#options.embed(question);
+    // Too long to compare: found by its text only.
+    return embedded === undefined ? new Float32Array(0) : checkedUnit(embedded, dimension);
   }
 }
 

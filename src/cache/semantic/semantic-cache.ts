@@ -60,9 +60,12 @@ export class SemanticCache {
     await this.#upkeep.useModel(model);
   }
 
-  /** Calls `embed` only when the same text is not there and others are. Rejects with what `embed` rejects with. */
+  /**
+   * Calls `embed` only when the same text is not there and others are; undefined from it means that there is nothing to
+   * compare. Rejects with what `embed` rejects with.
+   */
   async lookup(
-    partition: Partition, question: string, embed: () => Promise<Float32Array>, { thresholdMin }: LookupOptions = {},
+    partition: Partition, question: string, embed: () => Promise<Float32Array | undefined>, { thresholdMin }: LookupOptions = {},
   ): Promise<Lookup> {
     const { holdings } = this.#upkeep;
     const threshold = thresholdOf(this.#options.policy, thresholdMin);
@@ -70,7 +73,9 @@ export class SemanticCache {
     if (same !== undefined) return this.#hit('exact', same, 1, 'the same text');
     if (holdings.namespace(partition.namespace)?.comparable(partition.key) !== true) return this.#missed('miss');
     const { model } = this;
-    const unit = unitVector(await embed(), model.dimension);
+    const vector = await embed();
+    if (vector === undefined) return this.#missed('miss');
+    const unit = unitVector(vector, model.dimension);
     // Another model took its place meanwhile: this vector means nothing to it.
     if (model !== this.model) return this.#missed('miss');
     const startMs = performance.now();
@@ -84,8 +89,10 @@ export class SemanticCache {
    * Throws REQUEST_TOO_LARGE for one that would drive out all others, and BACKEND_FAILED when the store does not take it.
    */
   async put(partition: Partition, entry: NewEntry): Promise<Entry> {
-    const identity = entry.model ?? this.model.identity;
-    const vector = unitVector(entry.vector, identity === this.model.identity ? this.model.dimension : entry.vector.length);
+    // No model has the empty name, so what has no vector is compared with nothing.
+    const identity = entry.vector === undefined ? '' : entry.model ?? this.model.identity;
+    const dimension = identity === this.model.identity ? this.model.dimension : entry.vector?.length ?? 0;
+    const vector = entry.vector === undefined ? new Float32Array(0) : unitVector(entry.vector, dimension);
     const { holdings } = this.#upkeep;
     const before = holdings.namespace(partition.namespace)?.exact(partition.key, exactText(entry.question));
     // Later than the one it replaces, on whatever clock.

@@ -29,8 +29,8 @@ export type Entry = {
 
 export type NewEntry = {
   readonly question: string;
-  /** As the model gave it; the cache keeps it at unit length. */
-  readonly vector: Float32Array;
+  /** As the model gave it; the cache keeps it at unit length. Undefined: found by its text only. */
+  readonly vector: Float32Array | undefined;
   /** Identity of the model that made it, where it may not be the cache's any more. */
   readonly model?: string;
   readonly answer: Uint8Array;

@@ -1,0 +1,291 @@
+// Answers to questions: from the semantic cache where it has one, else from the upstream, once for all who ask the same
+// at the same time. A cache that fails is a miss; only the upstream's own failure is the client's.
+import type { LoadReport } from '../cache/semantic/json-lines.ts';
+import { Flights } from '../cache/semantic/flights.ts';
+import type { SemanticCache } from '../cache/semantic/semantic-cache.ts';
+import type { Entry, Lookup, Nearest, Partition } from '../cache/semantic/types.ts';
+import { ServerError } from '../errors.ts';
+import { cachedAnswerBytesMax } from '../limits.ts';
+import type { Call } from '../operation.ts';
+import { completionOf, completionOfStream, type Completion } from '../upstream/completion.ts';
+import { SharedResponse } from '../upstream/shared-response.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { EmbedCall, EmbedEngine } from './embed.ts';
+
+export type Question = {
+  /** Undefined: nothing is looked up and nothing kept. */
+  readonly cached: CachedQuestion | undefined;
+  /** The chat request as JSON; undefined when only the cache is asked. */
+  readonly body: string | Uint8Array;
+  /** Whether the client, and so the body, wants a stream. */
+  readonly streams: boolean;
+  /** The client's own `Authorization`. */
+  readonly authorization: string;
+};
+
+export type CachedQuestion = {
+  readonly partition: Partition;
+  readonly text: string;
+  /** False goes to the upstream and replaces what the cache has. */
+  readonly read: boolean;
+  /** A client's wish for at least that cosine. */
+  readonly similarityMin?: number | undefined;
+  readonly tags?: readonly string[];
+  readonly ttlMs?: number | undefined;
+};
+
+export type Hit = Extract<Lookup, { hit: true }>;
+
+export type Answered =
+  | { readonly from: 'cache'; readonly hit: Hit; readonly completion: Completion }
+  /** Another client's answer to the same question, which came meanwhile. */
+  | { readonly from: 'flight'; readonly completion: Completion }
+  /** In the form the client wants. `leave` when it needs no more of it. */
+  | { readonly from: 'upstream'; readonly response: SharedResponse; readonly leave: () => void; readonly nearest: Nearest | undefined }
+  /** There is no upstream. */
+  | { readonly from: 'nowhere'; readonly nearest: Nearest | undefined };
+
+/** What is kept of an answer. */
+type StoredAnswer = { readonly completion: Completion; readonly upstreamMs: number };
+
+export type AnswerObserver = {
+  /** How long the upstream took when it gave the answer, and the tokens it counted. */
+  saved(upstreamMs: number, tokens: number): void;
+  upstreamEnded(status: number, upstreamMs: number): void;
+  /** Who joined an answer that another client waits for. */
+  joined(): void;
+  bypassed(): void;
+};
+
+/** A question that goes to the upstream. */
+type Boarding = CachedQuestion & { readonly vector: Float32Array | undefined };
+
+type Flight = {
+  readonly response: SharedResponse;
+  readonly streams: boolean;
+  /** Once it is in the cache. Undefined when the answer may not be given to others. */
+  readonly completion: Promise<Completion | undefined>;
+  /** Its answer is whole, and on its way into the cache. */
+  hasLanded: boolean;
+};
+
+export type AnswerParts = {
+  /** Opened when it is first asked for. Rejects while its store cannot be opened. */
+  readonly cache: () => Promise<SemanticCache>;
+  readonly engine: EmbedEngine;
+  /** The embedding model that compares questions. */
+  readonly model: string;
+  readonly upstream: Upstream | undefined;
+  readonly observer: AnswerObserver;
+  /** Told of what went wrong beside an answer: a write that failed. */
+  readonly onError: (error: unknown) => void;
+};
+
+export class AnswerEngine {
+  readonly #parts: AnswerParts;
+  /** Known once the cache is. */
+  #flights: Flights<Flight> | undefined;
+
+  constructor(parts: AnswerParts) {
+    this.#parts = parts;
+  }
+
+  /** Rejects with BACKEND_FAILED while its store cannot be opened. */
+  cache(): Promise<SemanticCache> {
+    return this.#parts.cache();
+  }
+
+  /** Of the vectors that questions are compared by. */
+  async dimension(): Promise<number> {
+    return (await this.#parts.engine.vectorModel(this.#parts.model)).dimension;
+  }
+
+  get hasUpstream(): boolean {
+    return this.#parts.upstream !== undefined;
+  }
+
+  /** Throws what the upstream client throws. */
+  async answer(question: Question, call: Call): Promise<Answered> {
+    const { cached } = question;
+    if (cached === undefined) {
+      this.#parts.observer.bypassed();
+      return this.#asked(this.#start(question), call, undefined);
+    }
+    const vector = new QuestionVector(this.#parts.engine, this.#parts.model, cached.text);
+    // Who asks again at once must not fall between the answer and its entry.
+    const landed = cached.read ? this.#sameFlight(cached) : undefined;
+    if (landed?.hasLanded === true) await landed.completion;
+    const lookup = cached.read ? await this.#lookup(cached, vector, call) : { hit: false as const };
+    if (lookup.hit) {
+      const stored = storedAnswer(lookup.entry);
+      if (stored !== undefined) {
+        this.#parts.observer.saved(stored.upstreamMs, stored.completion.usage?.total_tokens ?? 0);
+        return { from: 'cache', hit: lookup, completion: stored.completion };
+      }
+    }
+    const nearest = lookup.hit ? undefined : lookup.nearest;
+    if (!this.hasUpstream) return { from: 'nowhere', nearest };
+    return this.#fly(question, { ...cached, vector: await this.#vectorOf(vector, call) }, call, nearest);
+  }
+
+  /** Puts an answer in by hand. Throws what embedding throws, and what the cache throws. */
+  async put(cached: CachedQuestion, completion: Completion, call: Call): Promise<Entry> {
+    const cache = await this.#currentCache();
+    const vector = await new QuestionVector(this.#parts.engine, this.#parts.model, cached.text).get(call);
+    const answer = Buffer.from(JSON.stringify({ completion, upstreamMs: 0 } satisfies StoredAnswer));
+    return cache.put(cached.partition, { question: cached.text, vector, answer, tags: cached.tags ?? [], ttlMs: cached.ttlMs });
+  }
+
+  /** The embedding model may have been loaded anew since the last question. */
+  async #currentCache(): Promise<SemanticCache> {
+    const cache = await this.cache();
+    await cache.useModel(await this.#parts.engine.vectorModel(this.#parts.model));
+    this.#flights ??= new Flights(cache.policy);
+    return cache;
+  }
+
+  /** Takes the lines of a dump; what has no vector of the current model is embedded anew. */
+  async load(lines: AsyncIterable<Uint8Array>, namespace: string | undefined, call: Call): Promise<LoadReport> {
+    const cache = await this.#currentCache();
+    const { engine, model } = this.#parts;
+    const embed = (question: string) => new QuestionVector(engine, model, question).get(call);
+    return cache.load(lines, { embed, ...(namespace !== undefined && { namespace }) });
+  }
+
+  /** Joins who asks the same, or asks the upstream. */
+  async #fly(question: Question, cached: Boarding, call: Call, nearest: Nearest | undefined): Promise<Answered> {
+    const joined = cached.read ? this.#flights?.join({ ...cached, question: cached.text, thresholdMin: cached.similarityMin }) : undefined;
+    if (joined === undefined) return this.#asked(this.#startFlight(question, cached), call, nearest);
+    this.#parts.observer.joined();
+    const { flight } = joined;
+    if (flight.streams === question.streams) return this.#asked(flight.response, call, nearest);
+    // It wants the other form: it waits for the whole of it.
+    const leave = flight.response.enter();
+    call.signal.addEventListener('abort', leave, { once: true });
+    const completion = await flight.completion.finally(leave);
+    if (call.cancelled) throw new ServerError('CANCELLED');
+    if (completion !== undefined) return { from: 'flight', completion };
+    return this.#asked(this.#start(question), call, nearest);
+  }
+
+  #sameFlight({ partition, text }: CachedQuestion): Flight | undefined {
+    return this.#flights?.join({ partition, question: text })?.flight;
+  }
+
+  /** Beyond what a miss needs: near questions of the same moment are told by it, and the entry is there the sooner. */
+  async #vectorOf(vector: QuestionVector, call: Call): Promise<Float32Array | undefined> {
+    try {
+      return await vector.get(call);
+    } catch (error) {
+      if (call.cancelled) throw error;
+      this.#parts.onError(error);
+      return undefined;
+    }
+  }
+
+  #asked(response: SharedResponse, call: Call, nearest: Nearest | undefined): Answered {
+    const leave = response.enter();
+    if (call.cancelled) leave();
+    else call.signal.addEventListener('abort', leave, { once: true });
+    return { from: 'upstream', response, leave, nearest };
+  }
+
+  #start({ body, authorization }: Question): SharedResponse {
+    const { upstream, observer } = this.#parts;
+    if (upstream === undefined) throw new ServerError('UPSTREAM_ABSENT');
+    const startedMs = performance.now();
+    const response = new SharedResponse((signal) => upstream.chatCompletions({ body, authorization, signal }));
+    const ended = (status: number) => observer.upstreamEnded(status, performance.now() - startedMs);
+    response.whole.then(
+      async () => ended((await response.head).status),
+      () => ended(0),
+    );
+    return response;
+  }
+
+  #startFlight(question: Question, cached: Boarding): SharedResponse {
+    const startedMs = performance.now();
+    const response = this.#start(question);
+    const flight: Flight = {
+      response, streams: question.streams, hasLanded: false, completion: this.#kept(response, question, cached, startedMs),
+    };
+    response.whole.then(() => (flight.hasLanded = true), () => {});
+    this.#flights?.add({ ...cached, question: cached.text }, flight, flight.completion);
+    return response;
+  }
+
+  /** Never rejects. */
+  async #kept(
+    response: SharedResponse, { streams }: Question, cached: Boarding, startedMs: number,
+  ): Promise<Completion | undefined> {
+    try {
+      const bytes = await response.whole;
+      if ((await response.head).status !== 200) return undefined;
+      const completion = streams ? completionOfStream(bytes) : completionOf(bytes);
+      if (completion === undefined) return undefined;
+      const stored: StoredAnswer = { completion, upstreamMs: Math.round(performance.now() - startedMs) };
+      const answer = Buffer.from(JSON.stringify(stored));
+      if (answer.byteLength > cachedAnswerBytesMax) return completion;
+      const { partition, text, vector, tags = [], ttlMs } = cached;
+      await (await this.#currentCache()).put(partition, { question: text, vector, answer, tags, ttlMs });
+      return completion;
+    } catch (error) {
+      // What the upstream did is told to those who wait for it.
+      const isUpstreams = error instanceof ServerError && error.code !== 'BACKEND_FAILED';
+      if (!isUpstreams) this.#parts.onError(error);
+      return undefined;
+    }
+  }
+
+  async #lookup(cached: CachedQuestion, vector: QuestionVector, call: Call): Promise<Lookup> {
+    try {
+      const cache = await this.#currentCache();
+      return await cache.lookup(cached.partition, cached.text, () => vector.get(call), { thresholdMin: cached.similarityMin });
+    } catch (error) {
+      // Without an upstream there is nothing but the cache, and its failure is the answer.
+      if (!this.hasUpstream) throw error;
+      if (error instanceof ServerError && error.code === 'CANCELLED') throw error;
+      this.#parts.onError(error);
+      return { hit: false };
+    }
+  }
+}
+
+/** Computed at most once, and only if somebody needs it. */
+class QuestionVector {
+  readonly #engine: EmbedEngine;
+  readonly #model: string;
+  readonly #text: string;
+  #vector: Promise<Float32Array | undefined> | undefined;
+
+  constructor(engine: EmbedEngine, model: string, text: string) {
+    this.#engine = engine;
+    this.#model = model;
+    this.#text = text;
+  }
+
+  /** Undefined for a text beyond the model's length: its start alone must not speak for it. */
+  async get(call: EmbedCall): Promise<Float32Array | undefined> {
+    this.#vector ??= this.#compute(call);
+    return this.#vector.catch((error: unknown) => {
+      this.#vector = undefined;
+      throw error;
+    });
+  }
+
+  async #compute(call: EmbedCall): Promise<Float32Array | undefined> {
+    const fields = { model: 'model', inputs: 'query' };
+    const { rows, truncated } = await this.#engine.embed({ model: this.#model, inputs: [this.#text], normalize: true, fields }, call);
+    return truncated.length > 0 ? undefined : rows[0];
+  }
+}
+
+/** Undefined for an answer that another program put there. */
+export function storedAnswer({ answer }: Entry): StoredAnswer | undefined {
+  try {
+    const stored = JSON.parse(Buffer.from(answer).toString()) as StoredAnswer;
+    return Array.isArray(stored.completion.choices) ? stored : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ServerError } from '../../src/errors.ts';
+import { completionOf, completionOfStream, replayed, textOf } from '../../src/upstream/completion.ts';
+import { SharedResponse } from '../../src/upstream/shared-response.ts';
+import { Upstream, type UpstreamOptions } from '../../src/upstream/upstream.ts';
+import { ChatServer } from '../support/chat-server.ts';
+import { until } from '../transport/support.ts';
+
+async function upstreamOf(t: import('node:test').TestContext, options: Partial<UpstreamOptions> = {}) {
+  const server = await ChatServer.start(t);
+  const upstream = new Upstream({ baseUrl: server.url, apiKey: undefined, timeoutMs: 2000, retries: 0, ...options });
+  t.after(() => upstream.close());
+  const ask = (content: string, more: object = {}) => new SharedResponse((signal) => upstream.chatCompletions({
+    body: JSON.stringify({ model: 'm', messages: [{ role: 'user', content }], ...more }), authorization: 'Bearer mine', signal,
+  }));
+  return { server, upstream, ask };
+}
+
+const codeOf = (code: string) => (error: unknown) => error instanceof ServerError && error.code === code;
+
+test('an answer comes whole, with the headers that clients need and none of ours', async (t) => {
+  const { ask, server } = await upstreamOf(t);
+  const response = ask('Why?');
+  assert.deepEqual(await response.head, { status: 200, contentType: 'application/json', headers: { 'x-upstream-request-id': 'upstream-1' } });
+  assert.equal(textOf(completionOf(await response.whole)!), ChatServer.answerTo('Why?', 1));
+  assert.equal(server.calls[0]?.authorization, 'Bearer mine');
+});
+
+test('a key of our own takes the place of the client\'s', async (t) => {
+  const { ask, server } = await upstreamOf(t, { apiKey: 'ours' });
+  await ask('Why?').whole;
+  assert.equal(server.calls[0]?.authorization, 'Bearer ours');
+});
+
+test('every reader gets a stream from its start, and it can be put together and taken apart again', async (t) => {
+  const { ask } = await upstreamOf(t);
+  const response = ask('What is a stream?', { stream: true, stream_options: { include_usage: true } });
+  const read = async () => {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of response.chunks()) parts.push(chunk);
+    return Buffer.concat(parts).toString();
+  };
+  const [first, second] = await Promise.all([read(), response.head.then(read)]);
+  assert.equal(first, second);
+  assert.equal(await read(), first);
+  const completion = completionOfStream(Buffer.from(first))!;
+  assert.equal(textOf(completion), ChatServer.answerTo('What is a stream?', 1));
+  assert.equal(completion.usage?.total_tokens, 12);
+  const again = completionOfStream(Buffer.from([...replayed(completion, true)].join('')))!;
+  assert.deepEqual(again, completion);
+});
+
+test('an upstream that says no is an answer; one that is not there is an error without its address', async (t) => {
+  const { ask, server } = await upstreamOf(t);
+  const refused = ask('!status 429');
+  assert.equal((await refused.head).status, 429);
+  assert.equal((await refused.head).headers['retry-after'], '7');
+  assert.match((await refused.whole).toString(), /no 429/);
+  server.stop();
+  await assert.rejects(ask('Hello?').head, (error: Error) => codeOf('UPSTREAM_FAILED')(error) && !error.message.includes('127'));
+});
+
+test('a slow upstream is given up, before and within its answer', async (t) => {
+  const { ask } = await upstreamOf(t, { timeoutMs: 1000 });
+  await assert.rejects(ask('!delay 4000').head, codeOf('UPSTREAM_TIMEOUT'));
+  const cut = ask('!cut', { stream: true });
+  assert.equal((await cut.head).status, 200);
+  await assert.rejects(cut.whole, codeOf('UPSTREAM_FAILED'));
+  await assert.rejects(async () => { for await (const _ of cut.chunks()); }, codeOf('UPSTREAM_FAILED'));
+});
+
+test('gateways that did nothing are asked again, others are not', async (t) => {
+  const { ask, server } = await upstreamOf(t, { retries: 1 });
+  assert.equal((await ask('!status 503').head).status, 503);
+  assert.equal(server.calls.length, 2);
+  assert.equal((await ask('!status 500').head).status, 500);
+  assert.equal(server.calls.length, 3);
+});
+
+test('when the last who waits leaves, the upstream is told to stop; before that it is not', async (t) => {
+  const { ask, server } = await upstreamOf(t);
+  const response = ask('!delay 500');
+  const [one, two] = [response.enter(), response.enter()];
+  await until(() => server.calls.length === 1, 'it was asked');
+  one();
+  one();
+  assert.equal(server.abandoned, 0);
+  two();
+  await assert.rejects(response.whole, codeOf('CANCELLED'));
+  await until(() => server.abandoned === 1, 'it heard of it');
+});
