@@ -17,9 +17,6 @@ import { entryOperations } from './surface/query/entries.ts';
 import { queryOperations } from './surface/query/operations.ts';
 import type { Upstream } from './upstream/upstream.ts';
 
-/** Share of wrong answers that an entry may give once feedback has found it wrong. */
-const wrongAnswersMax = 0.02;
-
 export type Answers = {
   readonly operations: readonly AnyOperation[];
   /** Ends the upstream's connections and writes what the cache still holds back. */
@@ -112,12 +109,8 @@ class OpenedCache {
     await this.#opened?.then((cache) => cache.close(), () => {});
   }
 
-  async #open(): Promise<SemanticCache> {
-    // Loading the verdict's words takes a moment: only once somebody asks a question.
-    const { judgeOf } = await import('./cache/semantic/verdict/judge.ts');
-    const { learningOf } = await import('./cache/semantic/learned-threshold.ts');
-    const judges = { judgeOf: (mode: 'verified' | 'guarded') => judgeOf(mode, mode === 'guarded' ? 0 : undefined), learning: learningOf(wrongAnswersMax) };
+  #open(): Promise<SemanticCache> {
     // Which model compares questions is told with each of them.
-    return openSemanticCache(this.#config, { identity: '', dimension: 0 }, this.#metrics, this.#log, judges);
+    return openSemanticCache(this.#config, { identity: '', dimension: 0 }, this.#metrics, this.#log);
   }
 }

@@ -41,15 +41,18 @@ async function openRedisTier(config: Config, url: string, log: Log): Promise<Red
   });
 }
 
-/** What decides in the modes that look at more than the similarity: the verdict for that mode, and what learns from feedback. */
+/** What decides where the similarity alone does not, and what learns from feedback. */
 export type SemanticJudges = {
-  readonly judgeOf: (mode: 'verified' | 'guarded') => Judge;
-  readonly learning?: Learning;
+  readonly judgeOf: (mode: 'verified' | 'guarded', threshold: number | undefined) => Judge;
+  readonly learning: Learning;
 };
 
+/** Of the answers to a question that was ever answered wrongly by meaning, at most this share may be wrong (arXiv 2502.03771). */
+const errorMax = 0.02;
+
 /**
- * Opens the semantic cache where the options say: in Redis when there is one, else in the data folder. Without judges
- * there is only mode cosine. Rejects when the file cannot be opened; a Redis that is away is waited for meanwhile.
+ * Opens the semantic cache where the options say: in Redis when there is one, else in the data folder. Rejects when
+ * the file cannot be opened; a Redis that is away is waited for meanwhile. `judges` are for tests.
  */
 export async function openSemanticCache(
   config: Config, model: VectorModel, metrics: Metrics, log: Log, judges?: SemanticJudges,
@@ -59,7 +62,7 @@ export async function openSemanticCache(
   const cache = await SemanticCache.open({
     model,
     store,
-    policy: semanticPolicy(config, judges),
+    policy: semanticPolicy(config, judges ?? (await verdict())),
     limits: {
       entriesMaxPerNamespace: config.semanticEntriesMax,
       bytesMaxPerNamespace: config.semanticNamespaceBytesMax,
@@ -75,11 +78,19 @@ export async function openSemanticCache(
   return cache;
 }
 
-function semanticPolicy({ semanticMode, similarityThreshold }: Config, judges: SemanticJudges | undefined): Policy {
-  const mode = judges === undefined ? 'cosine' : semanticMode;
+function semanticPolicy({ semanticMode: mode, similarityThreshold }: Config, { judgeOf, learning }: SemanticJudges): Policy {
   const threshold = similarityThreshold ?? defaultThresholds[mode];
-  if (mode === 'cosine' || judges === undefined) return { mode: 'cosine', threshold, learning: judges?.learning };
-  return { mode, threshold, judge: judges.judgeOf(mode), learning: judges.learning };
+  if (mode === 'cosine') return { mode, threshold, learning };
+  // The verifier has a threshold of its own, for its score.
+  return { mode, threshold, judge: judgeOf(mode, mode === 'guarded' ? threshold : undefined), learning };
+}
+
+async function verdict(): Promise<SemanticJudges> {
+  const [{ judgeOf }, { learningOf }] = await Promise.all([
+    import('./cache/semantic/verdict/judge.ts'),
+    import('./cache/semantic/learned-threshold.ts'),
+  ]);
+  return { judgeOf, learning: learningOf(errorMax) };
 }
 
 async function semanticStore({ redisUrl, dataDirectory }: Config, log: Log): Promise<SemanticStore> {

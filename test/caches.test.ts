@@ -9,12 +9,15 @@ import { configOf } from '../src/config.ts';
 import { createLog } from '../src/log.ts';
 import { Metrics } from '../src/metrics.ts';
 
-const judges: SemanticJudges = { judgeOf: (mode) => ({ similarity }) => ({ same: similarity > 0.9, score: similarity, reason: mode }) };
+const judges: SemanticJudges = {
+  judgeOf: (mode, threshold) => ({ similarity }) => ({ same: similarity > 0.9, score: similarity, reason: `${mode} ${threshold}` }),
+  learning: { start: () => 0, observe: () => 0, decide: () => 'exploit' },
+};
 const partition = { namespace: 'one', key: '' };
 const model = { identity: 'm', dimension: 2 };
 const answer = new Uint8Array(1);
 
-test('mode, threshold, bounds and time come from the options; without judges there is only mode cosine', async (t) => {
+test('mode, threshold, bounds and time come from the options', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'ortserve-caches-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   const log = createLog({ logLevel: 'silent' });
@@ -26,10 +29,24 @@ test('mode, threshold, bounds and time come from the options; without judges the
     await cache.close();
     return { mode, threshold, entriesMaxPerNamespace, lives: entry.ttlMs, sliding: entry.sliding, reason: found.hit ? found.reason : 'miss' };
   };
-  assert.deepEqual(await open({}), {
+  assert.deepEqual(await open({ semanticMode: 'cosine' }), {
     mode: 'cosine', threshold: 0.85, entriesMaxPerNamespace: 1000, lives: undefined, sliding: false, reason: 'cosine 0.9487 >= 0.85' });
   assert.deepEqual(await open({ semanticTtlMs: 5000, semanticSliding: true, semanticEntriesMax: 7 }, judges), {
-    mode: 'verified', threshold: 0.3, entriesMaxPerNamespace: 7, lives: 5000, sliding: true, reason: 'cosine 0.9487; verified' });
-  const { mode, threshold, reason } = await open({ semanticMode: 'guarded', similarityThreshold: 0.95 }, judges);
-  assert.deepEqual([mode, threshold, reason], ['guarded', 0.95, 'miss']);
+    mode: 'verified', threshold: 0.35, entriesMaxPerNamespace: 7, lives: 5000, sliding: true, reason: 'cosine 0.9487; verified undefined' });
+  const { reason } = await open({ semanticMode: 'guarded' }, judges);
+  assert.equal(reason, 'cosine 0.9487; guarded 0.8');
+  assert.equal((await open({ semanticMode: 'guarded', similarityThreshold: 0.95 }, judges)).reason, 'miss');
+});
+
+test('by default the verdict decides: a reworded question is a hit, the opposite one is not, and both say why', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-caches-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const cache = await openSemanticCache(configOf({ dataDirectory: directory }), model, new Metrics('1'), createLog({ logLevel: 'silent' }));
+  t.after(() => cache.close());
+  await cache.put(partition, { question: 'How do I enable dark mode in the settings?', vector: Float32Array.of(1, 1), answer });
+  const ask = (question: string) => cache.lookup(partition, question, async () => Float32Array.of(1, 1.2));
+  const same = await ask('How can I enable dark mode in the settings?');
+  assert.ok(same.hit && same.tier === 'semantic');
+  const opposite = await ask('How do I disable dark mode in the settings?');
+  assert.ok(!opposite.hit && /enable.*disable|disable.*enable/.test(opposite.nearest!.reason), JSON.stringify(opposite));
 });

@@ -11,8 +11,8 @@ export type Policy = {
   readonly learning?: Learning | undefined;
 };
 
-/** Where the operator says nothing. The seed's 0.85 is that of the bare cosine; a verifier needs to see more. */
-export const defaultThresholds: Readonly<Record<Mode, number>> = { cosine: 0.85, guarded: 0.8, verified: 0.3 };
+/** Where the operator says nothing. The verifier must see misspelt questions, too: a floor of 0.5 costs hits (bench/README.md). */
+export const defaultThresholds: Readonly<Record<Mode, number>> = { cosine: 0.85, guarded: 0.8, verified: 0.35 };
 
 export type Decision = {
   readonly hit: boolean;

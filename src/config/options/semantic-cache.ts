@@ -12,7 +12,7 @@ export const semanticCacheOptions = {
   similarityThreshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1, ...row({
     group: 'Semantic cache', flag: 'similarity-threshold', env: ['SIMILARITY_THRESHOLD'],
     help: 'Cosine below which nothing is a hit; clients may ask for more, not for less. ' +
-      'Unset: 0.85 in mode cosine, 0.8 in guarded, 0.3 in verified, where it only chooses what the verifier looks at.' }) })),
+      'Unset: 0.85 in mode cosine, 0.8 in guarded, 0.35 in verified, where it only chooses what the verifier looks at.' }) })),
   semanticEntriesMax: upTo(10_000_000, 1000, {
     group: 'Semantic cache', flag: 'max-cache-size', env: ['MAX_CACHE_SIZE'],
     help: 'Answers kept for each namespace; the least recently used go first, each namespace\'s own.' }),
