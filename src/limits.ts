@@ -74,6 +74,8 @@ export const tensorRankMax = 8;
 /** Inferences that wait for one tensor model, and the bytes of their inputs together. */
 export const tensorQueueTasksMax = 256;
 export const tensorQueueBytesMax = 512 * 1024 * 1024;
+/** Rows that one run of a tensor model may join from several requests. */
+export const tensorBatchRowsMax = 65_536;
 /** Items of one batch of inferences. */
 export const tensorBatchItemsMax = 100;
 /** Versions that one comparison runs, and how often each. */

@@ -112,6 +112,15 @@ export function isStream(body: Reply['body']): body is ReplyStream {
   return typeof body === 'object' && 'chunks' in body;
 }
 
+/** The body comes as `call.body` while the operation runs; `decode` gets none of it. */
+export type StreamBody = { readonly kind: 'stream'; readonly bytesMax: () => number };
+
+/**
+ * The body is collected into memory of its own, once, and is the operation's: it may be kept and transferred. It
+ * begins `offsetBytes` after the start of its buffer, so that what lies inside it can be aligned.
+ */
+export type OwnedBody = { readonly kind: 'owned'; readonly offsetBytes: (header: (name: string) => string) => number };
+
 export type Operation<In, Out> = {
   /** `openai.embeddings`: the metrics label, the log field and the WebSocket `op`. */
   readonly name: string;
@@ -137,13 +146,15 @@ export type Operation<In, Out> = {
   readonly scope: 'public' | 'infer' | 'metrics' | 'cache' | 'admin';
   /** Liveness, metrics and pages: outside rate limits. */
   readonly unlimited?: boolean;
-  /** The body comes as `call.body` while the operation runs; `decode` gets none of it. Absent, it is collected first. */
-  readonly body?: { readonly kind: 'stream'; readonly bytesMax: () => number };
+  /** How it takes its body; absent, the body is collected and lent to `decode`. */
+  readonly body?: StreamBody | OwnedBody;
+  /** Content encodings that it decodes itself, in lower case; others are refused. */
+  readonly contentEncodings?: readonly string[];
   /** Where the request's timeout does not fit: an upload takes as long as it takes. */
   readonly timeoutMs?: number;
   /** The operations it chooses among by the body; they are documented in its place. */
   readonly alternatives?: readonly AnyOperation[];
-  /** `bytes` is valid only until decode returns; what must live longer is copied. Throws ServerError. */
+  /** `bytes` is valid only until decode returns unless `body` says otherwise; what must live longer is copied. Throws ServerError. */
   decode(bytes: Uint8Array, call: Call): In;
   run(input: In, call: Call): Promise<Out> | Out;
   encode(output: Out, call: Call, input: In): Reply;

@@ -7,6 +7,7 @@ import { openEmbeddingCache } from './caches.ts';
 import type { Redis } from './cache/redis-connection.ts';
 import type { Config } from './config.ts';
 import { EmbedEngine } from './engine/embed.ts';
+import { kserveParts } from './kserve.ts';
 import { requestLog, type Log } from './log.ts';
 import { History } from './history/history.ts';
 import { historyCloseMsMax } from './limits.ts';
@@ -22,6 +23,7 @@ import { embeddingCacheOperations } from './surface/embedding-cache/operations.t
 import { embedBatch, embedOne, fastembedGroup } from './surface/fastembed/operations.ts';
 import { OpenaiError, openaiError } from './surface/openai/errors.ts';
 import { embeddingModelList } from './surface/fastembed/models.ts';
+import { KserveError, kserveError, kserveGroup } from './surface/kserve/errors.ts';
 import { historyOperations, tensorGroup } from './surface/history/operations.ts';
 import { openaiGroup, openaiOperations } from './surface/openai/operations.ts';
 import { prott5Group } from './surface/prott5/operations.ts';
@@ -75,6 +77,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const answers = await openAnswers(config, { engine, metrics, log, defaultModel: atStart[0]!.name });
   let accepting = true;
   let starting = true;
+  const kserve = kserveParts(config, { version, registry, tensors, engine, history, accepting: () => accepting, starting: () => starting });
 
   const operations: AnyOperation[] = [
     ...openaiOperations(engine, registry, { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax }),
@@ -91,12 +94,13 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     }),
     ...(history === undefined ? [] : historyOperations(history)),
     ...answers.operations,
+    ...kserve.operations,
     ...systemOperations(
       { version, registry, metrics, cache, tensors: () => tensors.known, accepting: () => accepting, starting: () => starting, stuck: () => stuck.names },
       config.metricsEnabled,
     ),
   ];
-  const errorSchemas = { [openaiGroup]: OpenaiError, [fastembedGroup]: DetailError, [teiGroup]: TeiError, [systemGroup]: DetailError, [tensorGroup]: DetailError, [prott5Group]: DetailError, [cacheGroup]: DetailError };
+  const errorSchemas = { [openaiGroup]: OpenaiError, [fastembedGroup]: DetailError, [teiGroup]: TeiError, [systemGroup]: DetailError, [tensorGroup]: DetailError, [prott5Group]: DetailError, [cacheGroup]: DetailError, [kserveGroup]: KserveError };
   const info = { title: 'ortserve', version, errorSchemas, errorStatuses: { [teiGroup]: teiStatuses } };
   operations.push(...docsOperations({ info, operations: () => operations, group: systemGroup, encodeError: detailError }));
 
@@ -119,6 +123,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     errorShapes: [
       { prefix: '/', encodeError: detailError },
       { prefix: '/v1', encodeError: openaiError },
+      { prefix: '/v2', encodeError: kserveError },
     ],
   });
   log.info({ host: config.host, port: http.port, pid: process.pid }, 'listening');

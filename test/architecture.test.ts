@@ -15,7 +15,7 @@ const layers: readonly (readonly string[])[] = [
   ['engine'],
   ['surface'],
   ['transport'],
-  ['server', 'caches', 'answers', 'models', 'stuck', 'replace', 'uploads', 'triton', 'prott5', 'cli', 'log', 'version', 'pull', 'warm', 'main'],
+  ['server', 'caches', 'answers', 'kserve', 'models', 'stuck', 'replace', 'uploads', 'triton', 'prott5', 'cli', 'log', 'version', 'pull', 'warm', 'main'],
 ];
 
 /** Beyond the layers: who may import what across a thread or beside the line. */

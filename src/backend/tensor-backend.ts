@@ -1,12 +1,17 @@
 // What tensor models need of whatever computes: an ONNX pool here, a remote server elsewhere.
+import { ServerError } from '../errors.ts';
 import type { NamedTensors, TensorDescription } from './tensor-protocol.ts';
 
 export type TensorRun = {
-  /** The backend takes their memory: no two share a buffer, and the caller must not use it afterwards. */
+  /** The backend takes the whole buffers that they lie in; several may lie in one. The caller must not use them afterwards. */
   readonly inputs: NamedTensors;
   readonly outputs: readonly string[];
   /** Asked once, before the run starts: true drops it. What has started goes on. */
   readonly isCancelled: () => boolean;
+  /** For a backend that batches: 1 runs first; absent takes the model's default. */
+  readonly priority?: number | undefined;
+  /** By `performance.now()`: what has not started by then never does, and rejects with TIMEOUT. */
+  readonly deadlineMs?: number | undefined;
 };
 
 export type TensorResult = {
@@ -14,7 +19,14 @@ export type TensorResult = {
   readonly outputs: NamedTensors;
   readonly queueMs: number;
   readonly runMs: number;
+  /** Rows of the run that carried this request, its own and others'; told to one of the requests that shared it. */
+  readonly batchRows?: number;
 };
+
+/** For a run that waited beyond its own deadline. */
+export function queueTimeout(): ServerError {
+  return new ServerError('TIMEOUT', 'The request waited longer than its timeout allows.');
+}
 
 /** One loaded tensor model. All methods throw ServerError only. */
 export interface TensorBackend {

@@ -2,7 +2,7 @@
 // Invariants: runs start in the order they came, and a run that has started is never aborted.
 import { ServerError } from '../errors.ts';
 import { retryAfterMsMax, retryAfterMsMin, tensorQueueBytesMax, tensorQueueTasksMax } from '../limits.ts';
-import type { TensorBackend, TensorResult, TensorRun } from './tensor-backend.ts';
+import { queueTimeout, type TensorBackend, type TensorResult, type TensorRun } from './tensor-backend.ts';
 import type { TensorDescription, TensorReply, TensorWorkerSettings, TensorWorkerTask } from './tensor-protocol.ts';
 import type { PoolSettings } from './protocol.ts';
 import { openWorkerPool, type OpenedPool, type Patience, type WorkerPool } from './worker-pool.ts';
@@ -105,6 +105,7 @@ class OnnxTensorBackend implements TensorBackend {
       const next = this.#queue.shift()!;
       this.#queuedBytes -= next.bytes;
       if (next.run.isCancelled()) next.reject(new ServerError('CANCELLED'));
+      else if (performance.now() > (next.run.deadlineMs ?? Infinity)) next.reject(queueTimeout());
       else void this.#start(next);
     }
     if (this.pending === 0) this.#onIdle?.();
@@ -113,12 +114,13 @@ class OnnxTensorBackend implements TensorBackend {
   async #start({ run, sinceMs, resolve, reject }: Waiting): Promise<void> {
     this.#running += 1;
     const queueMs = performance.now() - sinceMs;
-    const transfer = run.inputs.flatMap(([, { data }]) => (Array.isArray(data) ? [] : [data.buffer as ArrayBuffer]));
+    // Several tensors may be views of one buffer: a request's body.
+    const buffers = new Set(run.inputs.flatMap(([, { data }]) => (Array.isArray(data) ? [] : [data.buffer as ArrayBuffer])));
     try {
       const task = { kind: 'run', inputs: run.inputs, outputs: run.outputs } as const;
-      const { outputs, runMs } = await this.#pool.run<TensorReply>(task, transfer);
+      const { outputs, runMs } = await this.#pool.run<TensorReply>(task, [...buffers]);
       this.#runMs += (runMs - this.#runMs) / 8;
-      resolve({ outputs, queueMs, runMs });
+      resolve({ outputs, queueMs, runMs, batchRows: 1 });
     } catch (error) {
       reject(error);
     } finally {

@@ -7,7 +7,7 @@ import type { Failure, PoolSettings } from './protocol.ts';
 /** By name; pairs, since any string can be a name, `__proto__` too. */
 export type NamedTensors = readonly (readonly [name: string, tensor: Tensor])[];
 
-/** One run. The inputs' memory is transferred: no two share a buffer, and the caller keeps none of it. */
+/** One run. The buffers that the inputs lie in are transferred whole; the caller keeps none of them. */
 export type TensorTask = {
   readonly kind: 'run';
   readonly inputs: NamedTensors;

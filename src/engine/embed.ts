@@ -6,6 +6,7 @@ import type { CachedEmbedded, CacheUse, EmbeddingCache } from '../cache/embeddin
 import { ServerError } from '../errors.ts';
 import type { Call } from '../operation.ts';
 import type { EmbeddingModel } from '../registry/embedding-model.ts';
+import type { InferenceStatistics } from '../registry/inference-statistics.ts';
 import type { Registry } from '../registry/registry.ts';
 
 export type EmbedRequest = {
@@ -76,6 +77,7 @@ export class EmbedEngine {
       const truncated = truncatedInputs(cached);
       if (request.truncation === 'refuse' && truncated.length > 0) return undefined;
       known.slot.touch();
+      count(known.statistics, cached, cached.cache.lookupMs);
       known.metrics.embedded(request.inputs.length, truncated.length);
       return resultOf(cached, request.model, dimension, truncated);
     } catch {
@@ -86,10 +88,15 @@ export class EmbedEngine {
   async #embed(request: EmbedRequest, call: EmbedCall): Promise<EmbedResult> {
     const known = this.#registry.find(request.model, request.fields.model);
     const lease = await known.slot.lease();
+    const startedMs = performance.now();
     try {
       const result = await this.#embedWith(lease.model, request, call);
       known.metrics.embedded(request.inputs.length, result.truncated.length);
+      count(known.statistics, result, performance.now() - startedMs);
       return result;
+    } catch (error) {
+      if (!call.cancelled) known.statistics.failed(performance.now() - startedMs);
+      throw error;
     } finally {
       lease.release();
     }
@@ -184,6 +191,17 @@ function boundedWaiter(call: EmbedCall, batchInputsMax: number): Waiter {
     deadlineMs: call.deadlineMs,
     batchInputsMax,
   };
+}
+
+/** Batches are shared with other requests; each request counts as the one run that it would be alone. */
+function count(statistics: InferenceStatistics, result: CachedEmbedded, totalMs: number): void {
+  const { queueMs, tokenizeMs: inputMs, inferenceMs: inferMs, cache } = result;
+  const times = { totalMs, queueMs, inputMs, inferMs, outputMs: totalMs - queueMs - inputMs - inferMs };
+  statistics.succeeded(cache.misses, times);
+  if (cache.hits > 0) statistics.hit(cache.lookupMs);
+  if (cache.misses === 0) return;
+  statistics.missed(cache.lookupMs);
+  statistics.executed(cache.misses, times);
 }
 
 function promptText(name: string | undefined, model: EmbeddingModel): string {

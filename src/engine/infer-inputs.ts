@@ -114,7 +114,8 @@ function isWithin(data: TensorData, least: number, most: number): boolean {
   return true;
 }
 
-function checkRange(tensor: Tensor, range: readonly [number, number], path: (index: number) => string): void {
+/** Throws REQUEST_INVALID naming `path` of the first element outside, NaN included. */
+export function checkRange(tensor: Tensor, range: readonly [number, number], path: (index: number) => string): void {
   const [least, most] = storedRange(tensor, range);
   if (isWithin(tensor.data, least, most)) return;
   for (let i = 0; i < tensor.data.length; i++) {

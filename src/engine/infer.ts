@@ -4,6 +4,7 @@ import type { TensorOutput } from '../registry/tensor-manifest.ts';
 import type { LeasedModel } from '../registry/tensor-models.ts';
 import { elementNumber, type Tensor } from '../tensor/dtypes.ts';
 import { fieldOf, flagOf, readInputs, type Fields } from './infer-inputs.ts';
+import { countFailure, countSuccess } from './infer-statistics.ts';
 
 export type InferRequest = {
   /**
@@ -27,13 +28,11 @@ export type InferResult = {
 
 /** Throws REQUEST_INVALID or INPUT_TOO_LONG naming the field, and what the backend throws. */
 export async function infer(model: LeasedModel, request: InferRequest): Promise<InferResult> {
+  const startedMs = performance.now();
   try {
-    const result = await run(model, request);
-    model.stats.answered(result);
-    return result;
+    return await run(model, request, startedMs);
   } catch (error) {
-    const { code } = toServerError(error);
-    if (code !== 'CANCELLED') model.stats.failed(code);
+    countFailure(model.stats, error, startedMs);
     throw error;
   }
 }
@@ -59,18 +58,21 @@ export async function inferBatch(
 }
 
 async function run(
-  { files, table, backend }: LeasedModel,
+  { files, table, backend, stats }: LeasedModel,
   { fields, isCancelled }: InferRequest,
+  startedMs: number,
 ): Promise<InferResult> {
   checkVersion(fieldOf(fields, 'version'), files.version);
   const returnMetrics = flagOf(fields, 'return_metrics', true);
   const wanted = table.outputs.filter(({ when }) => when === undefined || flagOf(fields, when, false));
   const inputs = readInputs(table.inputs, fields);
-  const { outputs, queueMs, runMs } = await backend.run({
+  const checkedMs = performance.now();
+  const result = await backend.run({
     inputs,
     outputs: wanted.map(({ name }) => name),
     isCancelled,
   });
+  const { outputs, queueMs, runMs } = result;
   const tensors = new Map(outputs);
   const metrics = new Map<string, number>();
   const answered: { field: string; tensor: Tensor }[] = [];
@@ -79,6 +81,7 @@ async function run(
     if (output.metric === undefined) answered.push({ field: output.field, tensor });
     else metrics.set(output.field, metricValue(output, tensor));
   }
+  countSuccess(stats, result, { startedMs, checkedMs, rows: 1, metrics });
   return { outputs: answered, metrics, returnMetrics, queueMs, runMs };
 }
 

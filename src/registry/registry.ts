@@ -5,6 +5,7 @@ import { ServerError } from '../errors.ts';
 import { echoCharsMax, stuckRetryMs } from '../limits.ts';
 import type { ModelGauges, ModelMetrics } from '../metrics.ts';
 import type { EmbeddingModel } from './embedding-model.ts';
+import { InferenceStatistics } from './inference-statistics.ts';
 import type { ModelCache } from './model-cache.ts';
 import { onnxFileBytes } from './onnx-file.ts';
 import { Slot, type SlotState } from './slot.ts';
@@ -31,6 +32,7 @@ export class KnownModel {
   readonly pinned: boolean;
   readonly metrics: ModelMetrics;
   readonly createdMs = Date.now();
+  readonly statistics = new InferenceStatistics();
   readonly slot: Slot<EmbeddingModel>;
   readonly #remote: ModelEntry['remote'];
   /** As it was when last loaded: still known after the model has left. */

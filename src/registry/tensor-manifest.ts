@@ -4,7 +4,9 @@
 import Type, { type Static, type TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { TensorDescription, TensorInfo } from '../backend/tensor-protocol.ts';
+import type { BatchPolicy } from '../batch/tensor-batch.ts';
 import { ServerError } from '../errors.ts';
+import { tensorBatchRowsMax } from '../limits.ts';
 import { dataTypes, type DataType, type Tensor } from '../tensor/dtypes.ts';
 import { readFlat, readNested } from '../tensor/nested.ts';
 import { checkShape, shapeText, type Dimension } from '../tensor/shapes.ts';
@@ -18,6 +20,18 @@ const ShapeSchema = Type.Array(Type.Union([Type.Integer({ minimum: -1 }), Type.S
 const DataTypeSchema = Type.Union(dataTypes.map((name) => Type.Literal(name)));
 const NameSchema = Type.String({ minLength: 1, maxLength: 256 });
 
+const RowsSchema = Type.Integer({ minimum: 1, maximum: tensorBatchRowsMax });
+const BatchingSchema = Type.Object(
+  {
+    rowsMax: RowsSchema,
+    preferredRows: Type.Optional(Type.Array(RowsSchema, { maxItems: 64 })),
+    queueDelayMs: Type.Optional(Type.Number({ minimum: 0, maximum: 60_000 })),
+    priorityLevels: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+    defaultPriority: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+  },
+  { ...closed, description: 'Lets requests share a run along the first dimension of all inputs and outputs.' },
+);
+
 export const TensorManifestSchema = Type.Object(
   {
     description: Type.Optional(Type.String()),
@@ -25,6 +39,7 @@ export const TensorManifestSchema = Type.Object(
       Type.Integer({ minimum: 1, maximum: 64, description: 'Worker threads; each has its own session.' }),
     ),
     threads: Type.Optional(Type.Integer({ minimum: 1, maximum: 256, description: 'Cores that one run may use.' })),
+    batching: Type.Optional(BatchingSchema),
     inputs: Type.Optional(
       Type.Array(
         Type.Object(
@@ -104,6 +119,8 @@ export type TensorManifest = {
   readonly description: string | undefined;
   readonly instances: number;
   readonly threads: number | undefined;
+  /** Undefined: each request runs alone. */
+  readonly batching: BatchPolicy | undefined;
   /** As written; undefined where the graph is to be asked. */
   readonly inputs: Written['inputs'];
   readonly outputs: Written['outputs'];
@@ -127,9 +144,31 @@ export function readTensorManifest(files: TensorFiles): TensorManifest {
     description: written.description,
     instances: written.instances ?? 1,
     threads: written.threads,
+    batching: written.batching && batchPolicy(files, written.batching),
     inputs: written.inputs,
     outputs: written.outputs,
   };
+}
+
+function batchPolicy(files: TensorFiles, written: NonNullable<Written['batching']>): BatchPolicy {
+  const { rowsMax, preferredRows = [], queueDelayMs = 0, priorityLevels = 1 } = written;
+  const { defaultPriority = Math.ceil(priorityLevels / 2) } = written;
+  const refuse = (field: string, reason: string): never => {
+    throw new ManifestError(`${manifestName(files)}: batching.${field} ${reason}.`);
+  };
+  if (preferredRows.some((rows) => rows > rowsMax)) refuse('preferredRows', 'exceeds rowsMax');
+  if (defaultPriority > priorityLevels) refuse('defaultPriority', 'exceeds priorityLevels');
+  return { rowsMax, preferredRows, queueDelayMs, priorityLevels, defaultPriority };
+}
+
+/** Rows of different requests can only be told apart where every tensor's first size is free. */
+function checkBatching({ inputs, outputs }: TensorTable, refuse: (field: string, reason: string) => never): void {
+  for (const [kind, entries] of [['inputs', inputs], ['outputs', outputs]] as const) {
+    const i = entries.findIndex(({ shape }) => shape === undefined || shape.length === 0 || fixedSize(shape[0]) !== undefined);
+    if (i >= 0) refuse('batching', `is not possible: the first size of ${kind}[${i}] is not free`);
+  }
+  const i = inputs.findIndex((input) => input.default !== undefined);
+  if (i >= 0) refuse('batching', `is not possible: inputs[${i}] has a default`);
 }
 
 function readWritten(files: TensorFiles): unknown {
@@ -177,6 +216,7 @@ export function tensorTable(files: TensorFiles, manifest: TensorManifest, graph:
     const twice = fields.findIndex((field, i) => fields.indexOf(field) !== i);
     if (twice >= 0) refuse(`${kind}[${twice}]`, `has the field '${fields[twice]}' of another one`);
   }
+  if (manifest.batching !== undefined) checkBatching({ inputs, outputs }, refuse);
   return { inputs, outputs };
 }
 

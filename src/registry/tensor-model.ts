@@ -1,6 +1,7 @@
 // A tensor model that answers: its table of inputs and outputs, and what computes it.
 import type { TensorBackend } from '../backend/tensor-backend.ts';
 import { openTensorBackend, type TensorOnnxOptions } from '../backend/tensor-onnx.ts';
+import { TensorBatcher } from '../batch/tensor-batcher.ts';
 import type { TensorFiles } from './tensor-folder.ts';
 import { readTensorManifest, tensorTable, type TensorManifest, type TensorTable } from './tensor-manifest.ts';
 
@@ -32,7 +33,9 @@ export async function openTensorModel(
     onCrash,
   );
   try {
-    return { files, manifest, table: tensorTable(files, manifest, backend.description), backend };
+    const table = tensorTable(files, manifest, backend.description);
+    const { batching } = manifest;
+    return { files, manifest, table, backend: batching === undefined ? backend : new TensorBatcher(backend, batching) };
   } catch (error) {
     await backend.close();
     throw error;

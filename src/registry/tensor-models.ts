@@ -131,7 +131,7 @@ export class TensorModels {
    */
   find(wanted: string, field: string): TensorEntry {
     let found = this.#matching(wanted);
-    if (found.length === 0 && performance.now() - this.#scannedMs >= (this.#options.scanEveryMs ?? 1000)) {
+    if (found.length === 0 && this.#mayScan()) {
       this.#scan();
       found = this.#matching(wanted);
     }
@@ -148,6 +148,17 @@ export class TensorModels {
   added(name: string, version: string): TensorEntry | undefined {
     this.#scan();
     return this.#entries.get(name)?.get(version);
+  }
+
+  /** The versions of exactly that name, lowest first; none when there is no such model. */
+  versionsOf(name: string): readonly TensorEntry[] {
+    const known = (): TensorEntry[] => this.#known().filter(({ files }) => files.name === name);
+    let found = known();
+    if (found.length === 0 && this.#mayScan()) {
+      this.#scan();
+      found = known();
+    }
+    return found.sort((a, b) => compareVersions(a.files.version, b.files.version));
   }
 
   /** Runs `work` on the model, loading it first; it is not closed before `work` ends. */
@@ -226,6 +237,10 @@ export class TensorModels {
     return known.filter(
       ({ files: { name, version } }) => wanted === `${name}:${version}` || wanted === `${name}/${version}`,
     );
+  }
+
+  #mayScan(): boolean {
+    return performance.now() - this.#scannedMs >= (this.#options.scanEveryMs ?? 1000);
   }
 
   /** Reads the folder: new versions appear, changed ones count at their next load. */

@@ -1,7 +1,7 @@
 // What a tensor model has done since the server started: counts, and times of the latest runs.
-
 import type { ErrorCode } from '../errors.ts';
 import type { TensorSeries } from '../metrics/model-series.ts';
+import { InferenceStatistics } from './inference-statistics.ts';
 
 /** Runs whose times are kept: enough for a 99th percentile. */
 const keptRuns = 1024;
@@ -15,6 +15,7 @@ export type TimeSummary = {
 };
 
 export class TensorStats {
+  readonly inference = new InferenceStatistics();
   requests = 0;
   failures = 0;
   lastUsedMs: number | undefined;

@@ -41,14 +41,19 @@ export class BodyCollector {
   readonly #contentLength: number;
   readonly #bytesMax: number;
   readonly #budget: ByteBudget;
+  readonly #isOwned: boolean;
+  readonly #offset: number;
   #held: Uint8Array | undefined;
   #length = 0;
   #taken = 0;
 
-  constructor(contentLength: number, bytesMax: number, budget: ByteBudget) {
+  /** @param offsetBytes makes the body own its memory, beginning so far after the start of its buffer */
+  constructor(contentLength: number, bytesMax: number, budget: ByteBudget, offsetBytes?: number) {
     this.#contentLength = contentLength;
     this.#bytesMax = bytesMax;
     this.#budget = budget;
+    this.#isOwned = offsetBytes !== undefined;
+    this.#offset = offsetBytes ?? 0;
   }
 
   /** Whether the finished body is the last chunk itself, which lives only until the onData callback returns. */
@@ -63,9 +68,10 @@ export class BodyCollector {
     // Received bytes count, not declared ones: a client could claim the whole budget with one header.
     if (!this.#budget.take(chunk.byteLength)) throw overloaded();
     this.#taken += chunk.byteLength;
-    if (isLast && this.#length === 0) return new Uint8Array(chunk);
+    if (isLast && this.#length === 0 && !this.#isOwned) return new Uint8Array(chunk);
     if (chunk.byteLength > 0) this.#append(new Uint8Array(chunk), length);
-    return isLast ? this.#held!.subarray(0, length) : undefined;
+    if (!isLast) return undefined;
+    return this.#held?.subarray(0, length) ?? new Uint8Array(0);
   }
 
   /** Gives back what was taken of the budget; harmless when repeated. */
@@ -78,14 +84,19 @@ export class BodyCollector {
   #append(chunk: Uint8Array, length: number): void {
     if (this.#held === undefined) {
       // Pages that nobody writes to cost no memory, so a declared length may be believed up to the maximum.
-      this.#held = this.#contentLength >= 0 ? allocate(this.#contentLength) : allocate(this.#capacityFor(length));
+      this.#held = this.#allocate(this.#contentLength >= 0 ? this.#contentLength : this.#capacityFor(length));
     } else if (length > this.#held.byteLength) {
-      const larger = allocate(this.#capacityFor(length));
+      const larger = this.#allocate(this.#capacityFor(length));
       larger.set(this.#held.subarray(0, this.#length));
       this.#held = larger;
     }
     this.#held.set(chunk, this.#length);
     this.#length = length;
+  }
+
+  /** Its own memory, never a slice of Node's pool: decoders may transfer it to another thread. */
+  #allocate(bytes: number): Uint8Array {
+    return Buffer.allocUnsafeSlow(this.#offset + bytes).subarray(this.#offset);
   }
 
   #capacityFor(length: number): number {
@@ -99,9 +110,4 @@ export function bodyTooLarge(bytesMax: number): ServerError {
 
 export function overloaded(): ServerError {
   return new ServerError('OVERLOADED', undefined, { retryAfterMs: overloadRetryMs });
-}
-
-/** Its own memory, never a slice of Node's pool: decoders may transfer it to another thread. */
-function allocate(bytes: number): Uint8Array {
-  return Buffer.allocUnsafeSlow(bytes);
 }

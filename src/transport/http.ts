@@ -194,21 +194,23 @@ export class HttpServer {
     });
     exchange.begin(call);
     if (head.framingFault !== undefined) return exchange.failAndHangUp(head.framingFault);
-    const bodyBytesMax = operation.body?.bytesMax() ?? this.#options.requestBytesMax;
+    const { body: way } = operation;
+    const bodyBytesMax = way?.kind === 'stream' ? way.bytesMax() : this.#options.requestBytesMax;
     if (head.contentLength > bodyBytesMax + discardBytesMax) exchange.hangUp = 'now';
     if (match === 'malformed') throw new ServerError('REQUEST_INVALID', 'The path is not percent-encoded UTF-8 text.');
     call.caller = this.#options.authorize?.(call.operation, (name) => head.header(name)) ?? call.caller;
     // What GET would do with a body is not defined, so it is read and thrown away.
     const takesBody = head.hasBody && call.operation.method !== 'GET';
-    if (takesBody) this.#refuseBody(exchange, head, bodyBytesMax, call.operation.body === undefined);
+    if (takesBody) this.#refuseBody(exchange, head, bodyBytesMax, call.operation);
     const limiter = call.operation.unlimited === true ? undefined : this.#options.rateLimiter;
     const rate = limiter?.check(exchange.client(limiter.trustedProxies));
     if (!takesBody) return perform(exchange, noBytes, rate);
-    if (call.operation.body !== undefined) {
+    if (way?.kind === 'stream') {
       exchange.receiveStream(bodyBytesMax);
       return perform(exchange, noBytes, rate);
     }
-    const collector = new BodyCollector(head.contentLength, bodyBytesMax, this.#budget);
+    const offsetBytes = way?.offsetBytes((name) => head.header(name));
+    const collector = new BodyCollector(head.contentLength, bodyBytesMax, this.#budget, offsetBytes);
     exchange.receive(collector, (body) => {
       // A view is gone when this returns, and the verdict comes later.
       perform(exchange, rate !== undefined && collector.isView ? body.slice() : body, rate);
@@ -216,17 +218,18 @@ export class HttpServer {
   }
 
   /** Throws ServerError when the head already says that the body cannot be taken. */
-  #refuseBody(exchange: Exchange, head: RequestHead, bytesMax: number, isCollected: boolean): void {
+  #refuseBody(exchange: Exchange, head: RequestHead, bytesMax: number, { body, contentEncodings }: AnyOperation): void {
     const encoding = head.header('content-encoding').toLowerCase();
-    if (encoding !== '' && encoding !== 'identity') {
-      throw new ServerError('ENCODING_UNSUPPORTED', 'The body must not be compressed.');
+    if (encoding !== '' && encoding !== 'identity' && contentEncodings?.includes(encoding) !== true) {
+      const allowed = contentEncodings === undefined ? 'not be compressed' : `be plain, ${contentEncodings.join(' or ')}`;
+      throw new ServerError('ENCODING_UNSUPPORTED', `The body must ${allowed}.`);
     }
     if (head.contentLength > bytesMax) {
       // Most clients stop sending then; what the others send on is thrown away, so that they can read the answer.
       if (exchange.hangUp === 'no') exchange.hangUp = 'ask';
       throw bodyTooLarge(bytesMax);
     }
-    if (isCollected && !this.#budget.fits(head.contentLength)) throw overloaded();
+    if (body?.kind !== 'stream' && !this.#budget.fits(head.contentLength)) throw overloaded();
   }
 }
 

@@ -50,13 +50,13 @@ export function heldModel(options: HeldOptions = {}) {
 
 export type Answer = { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly reply: Reply; json(): any };
 
-/** One call through the whole life of an operation; `body` is sent as it is when it is a string. */
+/** One call through the whole life of an operation; `body` is sent as it is when it is a string or bytes. */
 export async function callOperation(
   operation: AnyOperation,
   body: unknown,
   init: { headers?: Record<string, string>; parameters?: Record<string, string> } = {},
 ): Promise<Answer> {
-  const bytes = Buffer.from(typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body));
+  const bytes = body instanceof Uint8Array ? body : Buffer.from(typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body));
   const call = new Call({
     requestId: 'test',
     operation,

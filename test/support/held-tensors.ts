@@ -43,7 +43,7 @@ export function heldTensorModel(init: {
   };
   return {
     files: { name: 'held', version, onnxFile: '/nowhere', manifestFile: undefined, bytes: 0, modifiedMs: 0 },
-    manifest: { description: undefined, instances: 1, threads: undefined, inputs: undefined, outputs: undefined },
+    manifest: { description: undefined, instances: 1, threads: undefined, batching: undefined, inputs: undefined, outputs: undefined },
     table: { inputs: init.inputs ?? [], outputs: init.outputs },
     backend,
     stats: new TensorStats(),

@@ -132,6 +132,11 @@ function ready(state: SystemState): AnyOperation {
   return { ...operation, responseSchema: ReadyResponse, otherAnswers: { 503: ReadyResponse } };
 }
 
+/** What /readyz says, for other protocols. */
+export function isReady({ accepting, starting, registry }: Pick<SystemState, 'accepting' | 'starting' | 'registry'>): boolean {
+  return accepting() && !starting() && registry.list().some(answers);
+}
+
 function stats(state: SystemState): AnyOperation {
   const encode = (): Reply => {
     const totals = state.metrics.totals();

@@ -1,5 +1,6 @@
 // What the inference history is told of a request: names, shapes and figures, never data.
 import type { Fields } from '../../engine/infer-inputs.ts';
+import type { NamedTensor, TensorsResult } from '../../engine/infer-tensors.ts';
 import type { InferResult } from '../../engine/infer.ts';
 import type { ServerError } from '../../errors.ts';
 import type { HistoryEntry } from '../../history/row.ts';
@@ -18,6 +19,27 @@ export function historyEntry(model: TensorEntry, fields: Fields, outcome: InferR
     requestId: call.requestId,
     caller: call.caller.name,
     inputs: inputShapes(fields),
+  };
+  if (outcome instanceof Error) return { ...common, errorCode: outcome.code };
+  return {
+    ...common,
+    inferenceMs: outcome.runMs,
+    compressionRatio: outcome.metrics.get('compression_ratio'),
+    predictedQuality: outcome.metrics.get('predicted_quality'),
+    metrics: Object.fromEntries(outcome.metrics),
+  };
+}
+
+/** Of a request whose inputs are tensors already. */
+export function tensorsEntry(
+  model: TensorEntry, inputs: readonly NamedTensor[], outcome: TensorsResult | ServerError, call: Call,
+): HistoryEntry {
+  const common = {
+    version: model.files.version,
+    model: model.files.name,
+    requestId: call.requestId,
+    caller: call.caller.name,
+    inputs: inputs.map(({ name, tensor }) => ({ name, shape: tensor.shape, datatype: tensor.datatype })),
   };
   if (outcome instanceof Error) return { ...common, errorCode: outcome.code };
   return {

@@ -1,0 +1,37 @@
+// Joins the open inference protocol to the server: one set of models for its HTTP operations and its gRPC service.
+import type { Config } from './config.ts';
+import type { EmbedEngine } from './engine/embed.ts';
+import type { History } from './history/history.ts';
+import { bodyBytesInFlightMax } from './limits.ts';
+import type { AnyOperation } from './operation.ts';
+import type { Registry } from './registry/registry.ts';
+import type { TensorModels } from './registry/tensor-models.ts';
+import { Inflater } from './surface/kserve/compression.ts';
+import { KserveModels } from './surface/kserve/models.ts';
+import { kserveOperations } from './surface/kserve/operations.ts';
+import { isReady } from './surface/system/operations.ts';
+
+export type KserveSources = {
+  readonly version: string;
+  readonly registry: Registry;
+  readonly tensors: TensorModels;
+  readonly engine: EmbedEngine;
+  readonly history: History | undefined;
+  readonly accepting: () => boolean;
+  /** Until the models of the start have loaded. */
+  readonly starting: () => boolean;
+};
+
+export function kserveParts(config: Config, sources: KserveSources): { readonly operations: AnyOperation[] } {
+  const { version, registry, tensors, engine, history, accepting, starting } = sources;
+  const models = new KserveModels({
+    tensors,
+    registry,
+    engine,
+    limits: { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax },
+    ...(history && { record: (entry) => history.record(entry) }),
+  });
+  const ready = (): boolean => isReady({ accepting, starting, registry });
+  const inflater = new Inflater(config.requestBytesMax, bodyBytesInFlightMax);
+  return { operations: kserveOperations({ models, version, ready, inflater }) };
+}

@@ -1,0 +1,64 @@
+// All models of the server under the protocol's names: tensor models by their folders, then embedding models.
+import type { EmbedEngine } from '../../engine/embed.ts';
+import { ServerError } from '../../errors.ts';
+import { echoCharsMax } from '../../limits.ts';
+import type { KnownModel, Registry } from '../../registry/registry.ts';
+import type { TensorEntry, TensorModels } from '../../registry/tensor-models.ts';
+import type { InputLimits } from '../inputs.ts';
+import type { Record } from '../tensors/record.ts';
+import { EmbeddingTarget } from './embedding-target.ts';
+import type { KserveModel } from './model.ts';
+import { TensorTarget } from './tensor-target.ts';
+
+export type KserveModelsInit = {
+  readonly tensors: TensorModels;
+  readonly registry: Registry;
+  readonly engine: EmbedEngine;
+  /** For the texts of embedding models. */
+  readonly limits: InputLimits;
+  /** Told of every inference on a tensor model. */
+  readonly record?: Record | undefined;
+};
+
+export class KserveModels {
+  readonly #init: KserveModelsInit;
+
+  constructor(init: KserveModelsInit) {
+    this.#init = init;
+  }
+
+  /** One version, the highest when `version` is ''. Throws MODEL_NOT_FOUND or MODEL_NOT_ALLOWED. */
+  find(name: string, version: string): KserveModel {
+    const entries = this.#init.tensors.versionsOf(name);
+    const versions = entries.map(({ files }) => files.version);
+    const entry = version === '' ? entries.at(-1) : entries.find(({ files }) => files.version === version);
+    if (entry !== undefined) return this.#tensor(entry, versions);
+    if (entries.length === 0) {
+      const model = this.#embedding(this.#init.registry.find(name, 'model'));
+      if (version === '' || version === model.version) return model;
+    }
+    const shown = [name, version].map((text) => JSON.stringify(text.slice(0, echoCharsMax)));
+    throw new ServerError('MODEL_NOT_FOUND', `The model ${shown[0]} has no version ${shown[1]}.`, { field: 'version' });
+  }
+
+  /** Every version of every model. */
+  list(): readonly KserveModel[] {
+    const entries = this.#init.tensors.list();
+    const versions = (name: string): string[] => entries.flatMap(({ files }) => (files.name === name ? [files.version] : []));
+    const tensors = entries.map((entry) => this.#tensor(entry, versions(entry.files.name)));
+    return [...tensors, ...this.#init.registry.list().map((model) => this.#embedding(model))];
+  }
+
+  /** All versions of that name. Throws as `find` does. */
+  allOf(name: string): readonly KserveModel[] {
+    return this.find(name, '').versions.map((version) => this.find(name, version));
+  }
+
+  #tensor(entry: TensorEntry, versions: readonly string[]): KserveModel {
+    return new TensorTarget(this.#init.tensors, entry, versions, this.#init.record ?? (() => {}));
+  }
+
+  #embedding(model: KnownModel): KserveModel {
+    return new EmbeddingTarget(model, this.#init.engine, this.#init.limits);
+  }
+}
