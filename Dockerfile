@@ -21,6 +21,7 @@ RUN mkdir /data && chown node:node /data
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY src/backend/triton/grpc_service.proto src/backend/triton/
+COPY src/surface/kserve/proto src/surface/kserve/proto
 COPY models/all-MiniLM-L6-v2 models/all-MiniLM-L6-v2
 COPY models/demo models/demo
 COPY package.json LICENSE ./

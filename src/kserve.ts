@@ -9,6 +9,8 @@ import type { TensorModels } from './registry/tensor-models.ts';
 import { Inflater } from './surface/kserve/compression.ts';
 import { KserveModels } from './surface/kserve/models.ts';
 import { kserveOperations } from './surface/kserve/operations.ts';
+import type { GrpcRules } from './transport/grpc/call.ts';
+import type { GrpcServer } from './transport/grpc/server.ts';
 import { isReady } from './surface/system/operations.ts';
 
 export type KserveSources = {
@@ -22,7 +24,13 @@ export type KserveSources = {
   readonly starting: () => boolean;
 };
 
-export function kserveParts(config: Config, sources: KserveSources): { readonly operations: AnyOperation[] } {
+export type KserveParts = {
+  readonly operations: AnyOperation[];
+  /** Listens where GRPC_PORT says; undefined where it says nothing. Rejects with ListenError. */
+  serveGrpc(rules: GrpcRules): Promise<GrpcServer | undefined>;
+};
+
+export function kserveParts(config: Config, sources: KserveSources): KserveParts {
   const { version, registry, tensors, engine, history, accepting, starting } = sources;
   const models = new KserveModels({
     tensors,
@@ -33,5 +41,19 @@ export function kserveParts(config: Config, sources: KserveSources): { readonly 
   });
   const ready = (): boolean => isReady({ accepting, starting, registry });
   const inflater = new Inflater(config.requestBytesMax, bodyBytesInFlightMax);
-  return { operations: kserveOperations({ models, version, ready, inflater }) };
+  const surface = { models, version, ready, inflater };
+  return {
+    operations: kserveOperations(surface),
+    serveGrpc: async (rules) => {
+      const { grpcPort: port, host } = config;
+      if (port === undefined) return undefined;
+      // Loading these takes as long as the rest of the start.
+      const [{ serveGrpc }, { grpcMethods }, { loadMessages, serviceName }] = await Promise.all([
+        import('./transport/grpc/server.ts'), import('./surface/kserve/grpc/operations.ts'), import('./surface/kserve/grpc/messages.ts'),
+      ]);
+      const messages = loadMessages();
+      const service = { name: serviceName, methods: grpcMethods(surface, messages), definition: messages.definition };
+      return serveGrpc(service, { ...rules, host, port, messageBytesMax: config.requestBytesMax, ready });
+    },
+  };
 }

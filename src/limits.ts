@@ -198,6 +198,13 @@ export const upstreamConnectionsMax = 256;
 /** The wait before a request is sent to the upstream again; it doubles up to the maximum. */
 export const upstreamRetryMs = 500;
 export const upstreamRetryWaitMsMax = 8000;
+/** Of a gRPC message, what may come on top of the tensors: names, shapes, parameters. */
+export const grpcHeaderBytesMax = 64 * 1024;
+/** The largest answer over gRPC; clients of Triton take up to 2 GiB. */
+export const grpcAnswerBytesMax = 2 ** 31 - 1;
+/** Calls on one gRPC connection at once, and requests of one stream that run at once. */
+export const grpcStreamsMax = 256;
+export const grpcStreamRequestsMax = 16;
 
 assert(uploadExtraBytesMax >= uploadManifestBytesMax + uploadPartsMax * (uploadHeaderBytesMax + uploadFieldBytesMax));
 assert(runTokensMin <= runTokensMax);

@@ -107,12 +107,8 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const access = openKeys(config, log);
   const redis = config.rateLimitEnabled ? await connectLimiterRedis(config, log) : undefined;
   const uws = await loadUws();
-  const http = await serveHttp(uws, uws.App(), operations, {
-    host: config.host,
-    port: config.port,
+  const rules = {
     requestTimeoutMs: config.requestTimeoutMs,
-    requestBytesMax: config.requestBytesMax,
-    cors: { enabled: config.corsEnabled, origins: config.corsOrigins },
     rateLimiter: config.rateLimitEnabled ? await newRateLimiter(config, redis) : undefined,
     authorize: authorizer({
       keys: access.keys,
@@ -120,12 +116,25 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
       allowAdminWithoutKeys: config.allowAdminWithoutKeys,
     }),
     observer: observers(metrics, requestLog(log)),
+  };
+  // First, so that a port that cannot be had ends the start before anybody is answered.
+  const grpc = await kserve.serveGrpc(rules);
+  const http = await serveHttp(uws, uws.App(), operations, {
+    ...rules,
+    host: config.host,
+    port: config.port,
+    requestBytesMax: config.requestBytesMax,
+    cors: { enabled: config.corsEnabled, origins: config.corsOrigins },
     errorShapes: [
       { prefix: '/', encodeError: detailError },
       { prefix: '/v1', encodeError: openaiError },
       { prefix: '/v2', encodeError: kserveError },
     ],
+  }).catch((error: unknown) => {
+    grpc?.close();
+    throw error;
   });
+  if (grpc !== undefined) log.info({ host: config.host, port: grpc.port }, 'listening for gRPC');
   log.info({ host: config.host, port: http.port, pid: process.pid }, 'listening');
 
   const loading = atStart.map((entry) => registry.add(entry).load());
@@ -140,7 +149,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   // Whoever waits for ready() hears of it; the log has the reason.
   started.catch(() => {});
   metrics.watch({
-    requestsInFlight: () => http.inFlight,
+    requestsInFlight: () => http.inFlight + (grpc?.inFlight ?? 0),
     models: () => registry.list().map((each) => [each.name, each.gauges]),
   });
   metrics.models.watch({ models: () => modelFacts(registry, tensors), loadedMax: config.modelsMax });
@@ -152,11 +161,12 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     close: async () => {
       accepting = false;
       await new Promise((resolve) => setTimeout(resolve, config.drainDelayMs));
-      await http.drain();
+      await Promise.all([http.drain(), grpc?.drain()]);
       await Promise.all([registry.close(), tensors.close()]);
       triton?.close();
       await Promise.all([history?.close(historyCloseMsMax), embeddingCache?.close(), answers.close()]);
       http.close();
+      grpc?.close();
       redis?.disconnect();
       access.close();
     },

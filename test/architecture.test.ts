@@ -25,6 +25,10 @@ const narrow: Readonly<Record<string, readonly string[]>> = {
 };
 
 const homes: Readonly<Record<string, RegExp>> = {
+  '@grpc/grpc-js': /^src\/transport\/grpc\//,
+  '@grpc/reflection': /^src\/transport\/grpc\//,
+  'grpc-health-check': /^src\/transport\/grpc\//,
+  '@grpc/proto-loader': /^src\/surface\/kserve\/grpc\//,
   'uWebSockets.js': /^src\/transport\//,
   'rate-limiter-flexible': /^src\/transport\//,
   piscina: /^(src\/backend\/worker-pool|native-workers\/(embedding|tensor)-worker)\.ts$/,

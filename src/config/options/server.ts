@@ -9,6 +9,9 @@ export const serverOptions = {
   port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8000, ...row({
     group: 'Server', flag: 'port', env: ['PORT', 'EMB_PROVIDER_PORT'],
     help: 'Port to listen on; 0 takes a free one.' }) }),
+  grpcPort: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535, ...row({
+    group: 'Server', flag: 'grpc-port', env: ['GRPC_PORT'],
+    help: 'Port for gRPC (KServe v2: inference.GRPCInferenceService); 0 takes a free one. Unset: no gRPC.' }) })),
   drainDelayMs: Type.Integer({ minimum: 0, maximum: timerMsMax, default: 0, ...row({
     group: 'Server', flag: 'drain-delay', env: ['DRAIN_DELAY'], unit: 'seconds',
     help: 'After SIGTERM, how long to answer on as before while /readyz says no, so that load balancers notice.' }) }),

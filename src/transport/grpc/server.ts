@@ -1,0 +1,143 @@
+// gRPC: services of operations on a port of their own, with health and reflection. Loaded only where it is asked for.
+// Invariant: messages stay bytes here; what is in them, only operations know.
+import {
+  Server, ServerCredentials, type sendUnaryData, type ServerDuplexStream, type ServerOptions, type ServerUnaryCall, type ServiceDefinition, type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import { bodyBytesInFlightMax, grpcAnswerBytesMax, grpcHeaderBytesMax, grpcStreamsMax } from '../../limits.ts';
+import type { AnyOperation } from '../../operation.ts';
+import { ListenError } from '../listen.ts';
+import { grpcError, GrpcPerformer, type GrpcRules } from './call.ts';
+import { answerStream } from './stream.ts';
+
+export type GrpcService = {
+  /** `inference.GRPCInferenceService`; rpcs that are not listed are UNIMPLEMENTED. */
+  readonly name: string;
+  readonly methods: readonly { readonly name: string; readonly operation: AnyOperation; readonly isStream: boolean }[];
+  /** What proto-loader made of its files, for reflection. */
+  readonly definition: ConstructorParameters<typeof ReflectionService>[0];
+};
+
+export type GrpcOptions = GrpcRules & {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly messageBytesMax: number;
+  /** What grpc.health.v1 answers. */
+  readonly ready: () => boolean;
+};
+
+const healthPollMs = 1000;
+/** A client that is gone without a word is noticed after both. */
+const keepaliveMs = 60_000;
+const keepaliveTimeoutMs = 20_000;
+
+/** Rejects with ListenError. */
+export async function serveGrpc(service: GrpcService, options: GrpcOptions): Promise<GrpcServer> {
+  const server = new GrpcServer(service, options);
+  await server.listen(options);
+  return server;
+}
+
+export class GrpcServer {
+  readonly #server: Server;
+  readonly #performer: GrpcPerformer;
+  readonly #health: HealthImplementation;
+  readonly #serviceName: string;
+  readonly #ready: () => boolean;
+  readonly #poll: NodeJS.Timeout;
+  readonly #draining = new AbortController();
+  #port = 0;
+
+  constructor({ name, methods, definition }: GrpcService, options: GrpcOptions) {
+    this.#performer = new GrpcPerformer(options, bodyBytesInFlightMax);
+    this.#server = new Server(serverOptions(options.messageBytesMax));
+    this.#serviceName = name;
+    this.#ready = options.ready;
+    const handlers = methods.map((method) => [method.name, method.isStream ? this.#stream(method.operation) : this.#unary(method.operation)] as const);
+    this.#server.addService(bytesService(methods), Object.fromEntries(handlers) as UntypedServiceImplementation);
+    this.#health = new HealthImplementation({ '': 'NOT_SERVING', [name]: 'NOT_SERVING' });
+    this.#health.addToServer(this.#server);
+    new ReflectionService(definition, { services: [name] }).addToServer(this.#server);
+    this.#poll = setInterval(() => this.#tellHealth(), healthPollMs);
+    this.#poll.unref();
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get inFlight(): number {
+    return this.#performer.inFlight;
+  }
+
+  async listen({ host, port }: { host: string; port: number }): Promise<void> {
+    const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+    this.#port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
+        if (error === null) resolve(bound);
+        else reject(new ListenError(/\bE[A-Z]+\b/.exec(error.message)?.[0] ?? 'EADDRINUSE', host, port));
+      });
+    });
+    this.#tellHealth();
+  }
+
+  /** Takes no new calls, lets those that run finish, and asks streams to end once nothing of theirs runs. */
+  async drain(): Promise<void> {
+    this.#draining.abort();
+    this.#tellHealth();
+    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+  }
+
+  /** Ends every connection. */
+  close(): void {
+    clearInterval(this.#poll);
+    this.#server.forceShutdown();
+  }
+
+  #tellHealth(): void {
+    const status = this.#ready() && !this.#draining.signal.aborted ? 'SERVING' : 'NOT_SERVING';
+    for (const name of ['', this.#serviceName]) this.#health.setStatus(name, status);
+  }
+
+  #unary(operation: AnyOperation) {
+    return (call: ServerUnaryCall<Buffer, Uint8Array>, answer: sendUnaryData<Uint8Array>): void => {
+      void this.#performer.perform(operation, call.request, call).then(({ reply, error }) => {
+        if (error === undefined) answer(null, reply.body as Uint8Array);
+        else answer(grpcError(error), null);
+      });
+    };
+  }
+
+  #stream(operation: AnyOperation) {
+    return (call: ServerDuplexStream<Buffer, Uint8Array>): void => {
+      void answerStream(call, operation, this.#performer, this.#draining.signal);
+    };
+  }
+}
+
+function serverOptions(messageBytesMax: number): ServerOptions {
+  return {
+    // Beside the tensors there are names and shapes.
+    'grpc.max_receive_message_length': messageBytesMax + grpcHeaderBytesMax,
+    'grpc.max_send_message_length': grpcAnswerBytesMax,
+    'grpc.max_concurrent_streams': grpcStreamsMax,
+    'grpc.keepalive_time_ms': keepaliveMs,
+    'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
+  };
+}
+
+/** A service whose messages are not looked into. */
+function bytesService(methods: GrpcService['methods']): ServiceDefinition {
+  const asIs = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Object.fromEntries(methods.map(({ name, operation: { path }, isStream }) => [name, {
+    path,
+    requestStream: isStream,
+    responseStream: isStream,
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+    responseSerialize: asIs,
+    responseDeserialize: asIs,
+  }]));
+}
