@@ -41,6 +41,17 @@ export class KserveModels {
     throw new ServerError('MODEL_NOT_FOUND', `The model ${shown[0]} has no version ${shown[1]}.`, { field: 'version' });
   }
 
+  /** Whether that version is loaded; a model that does not exist is not. */
+  isReady(name: string, version: string): boolean {
+    return this.#known(() => this.find(name, version).state === 'ready') ?? false;
+  }
+
+  /** Starts to unload every version. What does not exist is not loaded, which is no error here as it is none in Triton. */
+  unload(name: string): void {
+    const { versions = [] } = this.#known(() => this.find(name, '')) ?? {};
+    for (const version of versions) this.find(name, version).unload();
+  }
+
   /** Every version of every model. */
   list(): readonly KserveModel[] {
     const entries = this.#init.tensors.list();
@@ -49,9 +60,13 @@ export class KserveModels {
     return [...tensors, ...this.#init.registry.list().map((model) => this.#embedding(model))];
   }
 
-  /** All versions of that name. Throws as `find` does. */
-  allOf(name: string): readonly KserveModel[] {
-    return this.find(name, '').versions.map((version) => this.find(name, version));
+  #known<Value>(look: () => Value): Value | undefined {
+    try {
+      return look();
+    } catch (error) {
+      if (error instanceof ServerError && error.code === 'MODEL_NOT_FOUND') return undefined;
+      throw error;
+    }
   }
 
   #tensor(entry: TensorEntry, versions: readonly string[]): KserveModel {

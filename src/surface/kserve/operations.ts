@@ -57,14 +57,17 @@ function modelViews(models: KserveModels): Views {
     const { model, version } = targetOf(call);
     return run(models.find(model, version));
   });
+  // As Triton answers: a model that is not there is not ready, and nothing more.
+  const ready = ask('model_ready', '/v2/models/:model/ready', '200 while the model is loaded; 400 when it is not.', ModelReady, (call) => {
+    const { model: name, version } = targetOf(call);
+    const isReady = models.isReady(name, version);
+    return jsonReply(isReady ? 200 : errorTable.REQUEST_INVALID.http, { name, ready: isReady, ...(!isReady && { error: 'The model is not ready.' }) });
+  });
   return {
     metadata: view('model', '', "A model's versions, inputs and outputs; loads it if need be.", ModelMetadata, async (model) => {
       return jsonReply(200, modelMetadata(model, await model.describe()));
     }),
-    ready: view('model_ready', '/ready', '200 while the model is loaded; 400 when it is not.', ModelReady, (model) => {
-      const ready = model.state === 'ready';
-      return jsonReply(ready ? 200 : 400, { name: model.name, ready });
-    }),
+    ready,
     config: view('model_config', '/config', "A model's configuration in Triton's form; loads it if need be.", ModelConfig, async (model) => {
       return jsonReply(200, modelConfig(model, await model.describe()));
     }),
@@ -135,7 +138,7 @@ function order(models: KserveModels, path: string): AnyOperation {
       const action = path.endsWith('/*') ? splitPath(call.parameters['*'] ?? '').view : path.split('/').at(-1);
       const { model } = targetOf(call);
       if (action === 'load') await models.find(model, '').load();
-      else if (action === 'unload') for (const each of models.allOf(model)) each.unload();
+      else if (action === 'unload') models.unload(model);
       else throw new ServerError('ROUTE_NOT_FOUND');
       return jsonReply(200, {});
     },

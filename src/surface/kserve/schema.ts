@@ -13,7 +13,7 @@ export const ModelMetadata = Type.Object({
   outputs: Type.Array(Tensor),
 });
 
-export const ModelReady = Type.Object({ name: Type.String(), ready: Type.Boolean() });
+export const ModelReady = Type.Object({ name: Type.String(), ready: Type.Boolean(), error: Type.Optional(Type.String()) });
 export const ServerLive = Type.Object({ live: Type.Boolean() });
 export const ServerReady = Type.Object({ ready: Type.Boolean() });
 

@@ -34,7 +34,7 @@ export function grpcMethods({ models, version, ready }: Surface, messages: Messa
     unary('ServerLive', 'public', () => ({ live: true })),
     unary('ServerReady', 'public', () => ({ ready: ready() })),
     unary('ServerMetadata', 'public', () => serverMetadata(version)),
-    unary('ModelReady', 'infer', (message) => ({ ready: find(message).state === 'ready' })),
+    unary('ModelReady', 'infer', (message) => ({ ready: models.isReady((message as Named).name, (message as Named).version) })),
     unary('ModelMetadata', 'infer', async (message) => {
       const model = find(message);
       return modelMetadata(model, await model.describe());
@@ -64,7 +64,7 @@ export function grpcMethods({ models, version, ready }: Surface, messages: Messa
       return {};
     }),
     unary('RepositoryModelUnload', 'admin', (message) => {
-      for (const each of models.allOf(message['model_name'] as string)) each.unload();
+      models.unload(message['model_name'] as string);
       return {};
     }),
   ];
