@@ -1,7 +1,7 @@
 // gRPC: services of operations on a port of their own, with health and reflection. Loaded only where it is asked for.
 // Invariant: messages stay bytes here; what is in them, only operations know.
 import {
-  Server, ServerCredentials, type sendUnaryData, type ServerDuplexStream, type ServerOptions, type ServerUnaryCall, type ServiceDefinition, type UntypedServiceImplementation,
+  logVerbosity, Server, ServerCredentials, setLogVerbosity, type sendUnaryData, type ServerDuplexStream, type ServerOptions, type ServerUnaryCall, type ServiceDefinition, type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
@@ -10,6 +10,9 @@ import type { AnyOperation } from '../../operation.ts';
 import { ListenError } from '../listen.ts';
 import { grpcError, GrpcPerformer, type GrpcRules } from './call.ts';
 import { answerStream } from './stream.ts';
+
+// Its errors come back as errors; the lines it writes besides are not for a server's standard error.
+setLogVerbosity(logVerbosity.NONE);
 
 export type GrpcService = {
   /** `inference.GRPCInferenceService`; rpcs that are not listed are UNIMPLEMENTED. */

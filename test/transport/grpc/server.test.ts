@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { status, type ServiceError } from '@grpc/grpc-js';
+import { authorizer } from '../../../src/access/access.ts';
+import { keyOfEverything } from '../../../src/access/keys.ts';
+import { errorTable, ServerError, type ErrorCode } from '../../../src/errors.ts';
+import type { Call } from '../../../src/operation.ts';
+import { Gate, until } from '../support.ts';
+import { bytesOperation, connect, serve, serviceName } from './support.ts';
+
+const echo = bytesOperation('ModelInfer', (text: string) => text);
+const codeOf = async (promise: Promise<unknown>): Promise<string | undefined> => {
+  return promise.then(() => 'OK', (error: ServiceError) => status[error.code]);
+};
+
+test('every error of the table has its gRPC status and its text', async (t) => {
+  const fail = bytesOperation('ModelInfer', (code: string) => { throw new ServerError(code as ErrorCode, undefined, { retryAfterMs: 1500 }); });
+  const client = connect(t, (await serve(t, [fail])).port);
+  for (const [code, row] of Object.entries(errorTable)) {
+    const error = await client.call('ModelInfer', code).then(() => assert.fail(), (thrown: ServiceError) => thrown);
+    assert.deepEqual([error.code, error.details, error.metadata.get('retry-after-ms')], [row.grpc, row.message, ['1500']], code);
+  }
+});
+
+test('a bug tells a client nothing', async (t) => {
+  const fail = bytesOperation('ModelInfer', () => { throw new Error('the secret'); });
+  const client = connect(t, (await serve(t, [fail])).port);
+  const error = await client.call('ModelInfer', '').then(() => assert.fail(), (thrown: ServiceError) => thrown);
+  assert.equal(error.code, status.INTERNAL);
+  assert.ok(!error.details.includes('secret'));
+});
+
+test('the same keys open it as HTTP', async (t) => {
+  const key = keyOfEverything('0123456789abcdef');
+  const streamed = bytesOperation('ModelStreamInfer', (text: string) => text);
+  const authorize = authorizer({ keys: () => [key], loopback: true, allowAdminWithoutKeys: false });
+  const live = bytesOperation('ServerLive', () => 'live', { scope: 'public' });
+  const client = connect(t, (await serve(t, [echo, live, streamed], { authorize }, ['ModelStreamInfer'])).port);
+  assert.equal(await codeOf(client.call('ModelInfer', 'a')), 'UNAUTHENTICATED');
+  assert.equal(await codeOf(client.call('ModelInfer', 'a', { authorization: 'Bearer 0123456789abcdeX' })), 'UNAUTHENTICATED');
+  assert.equal(await codeOf(client.call('ModelInfer', 'a', { authorization: 'Bearer 0123456789abcdef' })), 'OK');
+  assert.equal(await codeOf(client.call('ServerLive', '')), 'OK');
+  const stream = client.stream('ModelStreamInfer');
+  stream.write(Buffer.from('a'));
+  const [error] = await once(stream, 'error') as [ServiceError];
+  assert.equal(error.code, status.UNAUTHENTICATED);
+});
+
+test('what is not listed is not implemented', async (t) => {
+  const client = connect(t, (await serve(t, [echo])).port);
+  assert.equal(await codeOf(client.call('TraceSetting', '')), 'UNIMPLEMENTED');
+  assert.equal(await codeOf(client.call('/other.Service/Method', '')), 'UNIMPLEMENTED');
+  assert.equal(await codeOf(client.call('ModelInfer', 'a')), 'OK');
+});
+
+test('a message above the limit is refused, and the connection goes on', async (t) => {
+  const client = connect(t, (await serve(t, [echo])).port);
+  const [large, small] = await Promise.all([codeOf(client.call('ModelInfer', Buffer.alloc(2 * 1024 * 1024))), codeOf(client.call('ModelInfer', Buffer.alloc(1024 * 1024, 'a')))]);
+  assert.deepEqual([large, small], ['RESOURCE_EXHAUSTED', 'OK']);
+  assert.equal((await client.call('ModelInfer', 'a')).toString(), 'a');
+});
+
+test('a client that leaves, or whose deadline passes, cancels its call', async (t) => {
+  const calls: Call[] = [];
+  const gate = new Gate();
+  const wait = bytesOperation('ModelInfer', async (text: string, call: Call) => {
+    calls.push(call);
+    await gate.pass();
+    return text;
+  });
+  const server = await serve(t, [wait]);
+  const client = connect(t, server.port);
+  const left = codeOf(client.call('ModelInfer', 'a', {}, 10_000, (running) => void until(() => calls.length === 1, 'it runs').then(() => running.cancel())));
+  assert.equal(await left, 'CANCELLED');
+  assert.equal(await codeOf(client.call('ModelInfer', 'a', {}, 100)), 'DEADLINE_EXCEEDED');
+  await until(() => calls.length === 2 && calls.every(({ cancelled }) => cancelled), 'both are cancelled');
+  assert.ok(calls[1]!.timeoutMs <= 100);
+  gate.open();
+  await until(() => server.inFlight === 0, 'nothing is left');
+});
+
+test('a stream answers in order, errors as answers, and does not read on for a client that does not read', async (t) => {
+  let begun = 0;
+  const gate = new Gate();
+  const slowFirst = bytesOperation('ModelStreamInfer', async (text: string) => {
+    begun += 1;
+    if (text === '0') await gate.pass();
+    if (text === '3') throw new ServerError('INPUT_EMPTY');
+    return text;
+  });
+  const client = connect(t, (await serve(t, [slowFirst], {}, ['ModelStreamInfer'])).port);
+  const stream = client.stream('ModelStreamInfer');
+  for (let i = 0; i < 100; i++) stream.write(Buffer.from(String(i)));
+  stream.end();
+  await until(() => begun >= 16, 'as many run as may');
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(begun, 16);
+  gate.open();
+  const answers: string[] = [];
+  for await (const answer of stream) answers.push(String(answer));
+  assert.deepEqual(answers, Array.from({ length: 100 }, (_, i) => (i === 3 ? 'error INPUT_EMPTY' : String(i))));
+});
+
+test('a server that drains answers what runs, ends streams and takes nothing new', async (t) => {
+  const gate = new Gate();
+  const wait = bytesOperation('ModelInfer', async (text: string) => gate.pass().then(() => text));
+  const server = await serve(t, [wait, bytesOperation('ModelStreamInfer', (text: string) => text)], {}, ['ModelStreamInfer']);
+  const client = connect(t, server.port);
+  const running = client.call('ModelInfer', 'a');
+  const stream = client.stream('ModelStreamInfer');
+  const ended = once(stream, 'error') as Promise<[ServiceError]>;
+  stream.write(Buffer.from('b'));
+  assert.equal(String((await once(stream, 'data') as [Buffer])[0]), 'b');
+  await until(() => server.inFlight === 1, 'it runs');
+  const drained = server.drain();
+  assert.equal((await ended)[0].code, status.UNAVAILABLE);
+  assert.equal(await codeOf(connect(t, server.port).call('ModelInfer', 'c', {}, 1000)), 'UNAVAILABLE');
+  gate.open();
+  assert.equal((await running).toString(), 'a');
+  await drained;
+});
+
+test('health and reflection answer as their own clients ask', async (t) => {
+  let ready = false;
+  const server = await serve(t, [echo], { ready: () => ready });
+  const client = connect(t, server.port);
+  // grpc.health.v1.HealthCheckRequest { service = 1 }, HealthCheckResponse { status = 1: SERVING 1, NOT_SERVING 2 }.
+  const check = async (service: string): Promise<number> => {
+    const message = Buffer.concat([Buffer.from([0x0a, service.length]), Buffer.from(service)]);
+    return (await client.call('/grpc.health.v1.Health/Check', service === '' ? '' : message))[1]!;
+  };
+  assert.deepEqual([await check(''), await check(serviceName)], [2, 2]);
+  ready = true;
+  await new Promise((resolve) => setTimeout(resolve, 1200));
+  assert.deepEqual([await check(''), await check(serviceName)], [1, 1]);
+  assert.equal(await codeOf(check('nope')), 'NOT_FOUND');
+  for (const version of ['v1', 'v1alpha']) {
+    const reflection = client.stream(`/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`);
+    // ServerReflectionRequest { list_services = 7 }.
+    reflection.write(Buffer.from([0x3a, 0x00]));
+    const [answer] = await once(reflection, 'data') as [Buffer];
+    assert.ok(answer.includes(serviceName), version);
+    reflection.end();
+  }
+});
+
+test('a port in use ends the start', async (t) => {
+  const { port } = await serve(t, [echo]);
+  await assert.rejects(serve(t, [echo], { port }), { name: 'ListenError', code: 'EADDRINUSE' });
+});
