@@ -17,6 +17,8 @@ export async function answerStream(stream: Stream, operation: AnyOperation, perf
     stream.emit('error', grpcError(toServerError(error)));
     return;
   }
+  // Each request that runs listens for the client's leaving.
+  stream.setMaxListeners(grpcStreamRequestsMax + 10);
   const gone = new AbortController();
   stream.once('cancelled', () => gone.abort());
   const end = (): void => void stream.destroy();

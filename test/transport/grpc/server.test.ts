@@ -137,6 +137,8 @@ test('health and reflection answer as their own clients ask', async (t) => {
   assert.equal(await codeOf(check('nope')), 'NOT_FOUND');
   for (const version of ['v1', 'v1alpha']) {
     const reflection = client.stream(`/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`);
+    // Its end comes with that of the connection.
+    reflection.on('error', () => {});
     // ServerReflectionRequest { list_services = 7 }.
     reflection.write(Buffer.from([0x3a, 0x00]));
     const [answer] = await once(reflection, 'data') as [Buffer];
