@@ -42,7 +42,7 @@ process.exit(0);
 function ways({ httpPort, grpcPort }: BenchServer, bytes: number): Way[] {
   const http = new Pool(`http://127.0.0.1:${httpPort}`, { connections: concurrency });
   const path = '/v2/models/identity_float32/infer';
-  const values = Float32Array.from({ length: bytes / 4 }, (_, i) => Math.fround(i * 0.37));
+  const values = Float32Array.from({ length: bytes / 4 }, (_, i) => Math.sin(i));
   const tensor = Buffer.from(values.buffer);
   const input = { name: 'input', shape: [values.length], datatype: 'FP32' };
   const header = Buffer.from(JSON.stringify({ inputs: [{ ...input, parameters: { binary_data_size: bytes } }], parameters: { binary_data_output: true } }));

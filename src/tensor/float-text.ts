@@ -30,6 +30,7 @@ export function writeFloats(target: Uint8Array, offset: number, values: Float32A
 function writeFloat(target: Uint8Array, offset: number, value: number): number {
   let at = offset;
   const magnitude = Math.abs(value);
+  if (magnitude >= 1 && magnitude < 2 ** 22) return writeAboveOne(target, at, value, magnitude);
   // Embeddings lie in this range; below 1e-4 twelve decimals hold too few significant digits.
   if (!(magnitude >= 1e-4 && magnitude < 1)) return writeSlow(target, at, value);
   if (value < 0) target[at++] = minus;
@@ -39,6 +40,30 @@ function writeFloat(target: Uint8Array, offset: number, value: number): number {
     const power = powersOfTen[decimals]!;
     const digits = Math.round(magnitude * power);
     if (digits < power && Math.fround(digits / power) === magnitude) return writeFraction(target, at, digits, decimals);
+  }
+  return writeSlow(target, offset, value);
+}
+
+/** With whole digits before the point: from where one unit of the last place is more than an ulp, as above. */
+function writeAboveOne(target: Uint8Array, offset: number, value: number, magnitude: number): number {
+  const start = magnitude < 8 ? 6 : magnitude < 64 ? 5 : magnitude < 512 ? 4 : magnitude < 8192 ? 3 : magnitude < 65_536 ? 2 : magnitude < 524_288 ? 1 : 0;
+  for (let decimals = start; decimals <= start + 3; decimals++) {
+    const power = powersOfTen[decimals]!;
+    const digits = Math.round(magnitude * power);
+    if (Math.fround(digits / power) !== magnitude) continue;
+    let at = offset;
+    if (value < 0) target[at++] = minus;
+    const whole = Math.floor(digits / power);
+    const wholeDigits = whole < 10 ? 1 : whole < 100 ? 2 : whole < 1000 ? 3 : whole < 10_000 ? 4 : whole < 100_000 ? 5 : whole < 1_000_000 ? 6 : 7;
+    writeDigits(target, at, whole, wholeDigits);
+    at += wholeDigits;
+    const rest = digits - whole * power;
+    if (rest === 0) return at;
+    target[at] = point;
+    writeDigits(target, at + 1, rest, decimals);
+    at += 1 + decimals;
+    while (target[at - 1] === zero) at -= 1;
+    return at;
   }
   return writeSlow(target, offset, value);
 }

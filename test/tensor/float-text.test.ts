@@ -32,6 +32,19 @@ test('values of an embedding read back and take at most fifteen characters', () 
   }
 });
 
+test('values above one read back and have the fewest digits', () => {
+  let state = 11;
+  for (let i = 0; i < 100_000; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    const value = Math.fround((state % 2 === 0 ? 1 : -1) * 2 ** ((state / 2 ** 32) * 23));
+    const written = text([value]);
+    assert.match(written, /^-?[1-9]\d*(\.\d*[1-9])?$/);
+    assert.equal(Math.fround(Number(written)), value, written);
+    const digits = written.replace(/[-.]/g, '').length;
+    if (digits > 1 && written.includes('.')) assert.notEqual(Math.fround(Number(value.toPrecision(digits - 1))), value, written);
+  }
+});
+
 test('the shortest digits are chosen', () => {
   assert.equal(text([0.1, -0.25, 0.5, 1, -1, 0, 0.2000000030]), '0.1,-0.25,0.5,1,-1,0,0.2');
   assert.equal(text([1e-7, 123456.7, 3.4e38, 1e-45]), '1e-7,123456.7,3.4e+38,1e-45');
