@@ -25,10 +25,8 @@ const narrow: Readonly<Record<string, readonly string[]>> = {
 };
 
 const homes: Readonly<Record<string, RegExp>> = {
-  '@grpc/grpc-js': /^src\/transport\/grpc\//,
   '@grpc/reflection': /^src\/transport\/grpc\//,
   'grpc-health-check': /^src\/transport\/grpc\//,
-  '@grpc/proto-loader': /^src\/surface\/kserve\/grpc\//,
   'uWebSockets.js': /^src\/transport\//,
   'rate-limiter-flexible': /^src\/transport\//,
   piscina: /^(src\/backend\/worker-pool|native-workers\/(embedding|tensor)-worker)\.ts$/,
@@ -41,8 +39,8 @@ const homes: Readonly<Record<string, RegExp>> = {
   undici: /^src\/upstream\//,
   lmdb: /^src\/(history|cache\/semantic)\//,
   'hnswlib-node': /^src\/cache\/semantic\//,
-  '@grpc/grpc-js': /^src\/backend\/triton\//,
-  '@grpc/proto-loader': /^src\/backend\/triton\//,
+  '@grpc/grpc-js': /^src\/(backend\/triton|transport\/grpc)\//,
+  '@grpc/proto-loader': /^src\/(backend\/triton|surface\/kserve\/grpc)\//,
   mongodb: /^src\/history\//,
   'swagger-ui-dist': /^src\/surface\/docs\//,
   typebox: /^src\/(operation|config|config\/.*|surface\/.*|registry\/tensor-manifest)\.ts$/,

@@ -1,7 +1,7 @@
 // The open inference protocol (KServe v2) over HTTP, with Triton's extensions for binary tensors, the model
 // repository, model configurations, statistics and scheduling.
 import type { TSchema } from 'typebox';
-import { errorTable, ServerError } from '../../errors.ts';
+import { ServerError } from '../../errors.ts';
 import type { AnyOperation, Call, Reply } from '../../operation.ts';
 import { bodyChecker, parseJson } from '../body.ts';
 import { jsonReply } from '../json-reply.ts';
@@ -31,10 +31,13 @@ export function kserveOperations(surface: KserveSurface): AnyOperation[] {
   return [
     open('server', '/v2', 'What this server is, and the extensions that it serves.', ServerMetadata, () => jsonReply(200, serverMetadata(surface.version))),
     open('live', '/v2/health/live', 'The event loop runs.', ServerLive, () => jsonReply(200, { live: true })),
-    open('ready', '/v2/health/ready', '200 while requests are taken and a model can answer.', ServerReady, () => {
-      const ready = surface.ready();
-      return jsonReply(ready ? 200 : errorTable.MODEL_NOT_READY.http, { ready });
-    }),
+    {
+      ...open('ready', '/v2/health/ready', '200 while requests are taken and a model can answer.', ServerReady, () => {
+        const ready = surface.ready();
+        return jsonReply(ready ? 200 : 503, { ready });
+      }),
+      otherAnswers: { 503: ServerReady },
+    },
     ask('statistics', '/v2/models/stats', 'What all models have done.', ModelStatistics, () => jsonReply(200, statisticsAnswer(models.list()))),
     ...['/v2/models/:model', '/v2/models/:model/versions/:version'].flatMap((path) => [
       ...Object.values(views).map((view) => ({ ...view, path: view.path.replace('/v2/models/:model', path) })),
@@ -61,13 +64,13 @@ function modelViews(models: KserveModels): Views {
   const ready = ask('model_ready', '/v2/models/:model/ready', '200 while the model is loaded; 400 when it is not.', ModelReady, (call) => {
     const { model: name, version } = targetOf(call);
     const isReady = models.isReady(name, version);
-    return jsonReply(isReady ? 200 : errorTable.REQUEST_INVALID.http, { name, ready: isReady, ...(!isReady && { error: 'The model is not ready.' }) });
+    return jsonReply(isReady ? 200 : 400, { name, ready: isReady, ...(!isReady && { error: 'The model is not ready.' }) });
   });
   return {
     metadata: view('model', '', "A model's versions, inputs and outputs; loads it if need be.", ModelMetadata, async (model) => {
       return jsonReply(200, modelMetadata(model, await model.describe()));
     }),
-    ready,
+    ready: { ...ready, otherAnswers: { 400: ModelReady } },
     config: view('model_config', '/config', "A model's configuration in Triton's form; loads it if need be.", ModelConfig, async (model) => {
       return jsonReply(200, modelConfig(model, await model.describe()));
     }),
