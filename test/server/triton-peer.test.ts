@@ -1,23 +1,17 @@
 // The same requests to a real Triton Inference Server and to this one: the same statuses, the same fields, and where
 // they differ, as docs/kserve.md says.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { sharedDirectory, skipUnless, tinyBertDirectory } from '../support/fixtures.ts';
+import { tinyBertDirectory } from '../support/fixtures.ts';
 import { identityFolder } from '../support/identity-models.ts';
 import { repositoryDirectory } from '../support/repository.ts';
 import { startServerProcess } from '../support/server-process.ts';
+import { skipUnlessTriton, startTritonServer } from '../support/triton-server.ts';
 
-const startFile = join(sharedDirectory(), 'triton/start');
-const environment = process.env['TRITON_VENV'] ?? join(tmpdir(), 'triton-for-tests');
-const skip = skipUnless(startFile, join(environment, 'bin/python'));
+const skip = skipUnlessTriton();
 
 /** A model of each that takes one BYTES input, and how a client must call it. */
 type Peer = { readonly url: string; readonly model: string; readonly input: string; readonly output: string; readonly shape: readonly number[] };
@@ -92,8 +86,8 @@ test('Triton and this server answer alike', { skip }, async (t) => {
   const { directory, remove } = identityFolder();
   t.after(remove);
   const options = { MODEL_PATH: tinyBertDirectory, MODEL_DIR: directory };
-  const [tritonUrl, server] = await Promise.all([startTriton(t), startServerProcess(t, options)]);
-  const triton: Peer = { url: tritonUrl, model: '_internal_tokenizer', input: 'sequences', output: 'input_ids', shape: [1, 1] };
+  const [{ httpUrl }, server] = await Promise.all([startTritonServer(t), startServerProcess(t, options)]);
+  const triton: Peer = { url: httpUrl, model: '_internal_tokenizer', input: 'sequences', output: 'input_ids', shape: [1, 1] };
   const ours: Peer = { url: server.url, model: 'identity_string', input: 'input', output: 'output', shape: [1] };
   await ask(ours, { path: '/v2/repository/models/identity_string/load' });
   for (const { what, make, differs } of cases) {
@@ -120,33 +114,4 @@ function missing(theirs: any, mine: any, path = ''): string[] {
   if (Array.isArray(theirs)) return theirs.length > 0 && mine?.length > 0 ? missing(theirs[0], mine[0], `${path}[0]`) : [];
   if (typeof theirs !== 'object' || theirs === null) return typeof theirs === typeof mine ? [] : [path];
   return Object.keys(theirs).flatMap((key) => missing(theirs[key], mine?.[key], `${path}.${key}`));
-}
-
-async function startTriton(t: TestContext): Promise<string> {
-  const [http, grpc, metrics] = await Promise.all([freePort(), freePort(), freePort()]);
-  const env = { ...process.env, HTTP_PORT: String(http), GRPC_PORT: String(grpc), METRICS_PORT: String(metrics), TRITON_VENV: environment };
-  const child = spawn(startFile, [], { env, stdio: 'ignore', detached: true });
-  t.after(async () => {
-    if (child.exitCode !== null) return;
-    const ended = once(child, 'exit');
-    // With the processes that run its Python models.
-    process.kill(-child.pid!, 'SIGKILL');
-    await ended;
-  });
-  const url = `http://127.0.0.1:${http}`;
-  for (let tries = 0; tries < 600; tries++) {
-    assert.equal(child.exitCode, null, 'Triton ended');
-    if ((await fetch(`${url}/v2/health/ready`).catch(() => undefined))?.ok === true) return url;
-    await sleep(100);
-  }
-  throw new Error('Triton was not ready in time.');
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

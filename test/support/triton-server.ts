@@ -25,6 +25,7 @@ export type TritonFaults = { readonly delayMs?: number; readonly failEvery?: num
 export type TritonServer = {
   /** As TRITON_URL takes it. */
   readonly address: string;
+  readonly httpUrl: string;
   /** As `kill -9`; its port refuses connections then. */
   kill(): Promise<void>;
   /** Starts again on the same ports after kill(), with these faults from now on. */
@@ -46,6 +47,7 @@ export async function startTritonServer(
   t.after(() => kill(child));
   return {
     address: `127.0.0.1:${grpc}`,
+    httpUrl: `http://127.0.0.1:${http}`,
     kill: () => kill(child),
     restart: async (next = {}) => {
       child = await start(directory, ports, next);

@@ -1,9 +1,8 @@
 // What the protocol tells of the server and its models, with its own field names. HTTP sends these objects as JSON,
 // gRPC as the messages of the same fields.
 import type { Duration, InferenceStatistics } from '../../registry/inference-statistics.ts';
-import type { SlotState } from '../../registry/slot.ts';
 import { wireType, type WireType } from '../../tensor/wire.ts';
-import type { KserveModel, ModelDescription, TensorDescription } from './model.ts';
+import type { KserveModel, ModelDescription, ModelState, TensorDescription } from './model.ts';
 
 /** Exactly what is served; clients choose by it. */
 const extensions = ['binary_tensor_data', 'model_repository', 'model_configuration', 'schedule_policy', 'statistics'];
@@ -94,14 +93,20 @@ function duration({ count, ms }: Duration): object {
   return { count, ns: Math.round(ms * 1e6) };
 }
 
-const states: Readonly<Record<SlotState, string>> = {
-  absent: 'UNAVAILABLE', loading: 'LOADING', ready: 'READY', draining: 'UNLOADING', failed: 'UNAVAILABLE',
+const states: Readonly<Record<ModelState, string>> = {
+  absent: 'UNAVAILABLE', loading: 'LOADING', ready: 'READY', draining: 'UNLOADING', failed: 'UNAVAILABLE', unavailable: 'UNAVAILABLE',
 };
 
 export function indexRows(models: readonly KserveModel[], readyOnly: boolean): readonly object[] {
   return models
     .filter(({ state }) => !readyOnly || state === 'ready')
     .map(({ name, version, state, failure }) => {
-      return { name, version, state: states[state], reason: state === 'failed' ? (failure ?? '') : state === 'absent' ? 'not loaded' : '' };
+      return { name, version, state: states[state], reason: reasonOf(state, failure) };
     });
+}
+
+function reasonOf(state: ModelState, failure: string | undefined): string {
+  if (state === 'failed') return failure ?? '';
+  if (state === 'unavailable') return 'its server does not answer';
+  return state === 'absent' ? 'not loaded' : '';
 }

@@ -4,11 +4,10 @@ import { ServerError } from '../../errors.ts';
 import type { Call } from '../../operation.ts';
 import type { InferenceStatistics } from '../../registry/inference-statistics.ts';
 import type { KnownModel } from '../../registry/registry.ts';
-import type { SlotState } from '../../registry/slot.ts';
 import type { Tensor } from '../../tensor/dtypes.ts';
 import { textOfBytes } from '../../tensor/wire.ts';
 import { embedInputs, type InputLimits } from '../inputs.ts';
-import type { InferAnswer, InferRequest, KserveModel, ModelDescription } from './model.ts';
+import type { InferAnswer, InferRequest, KserveModel, ModelDescription, ModelState } from './model.ts';
 
 const inputName = 'text';
 const outputName = 'embedding';
@@ -32,7 +31,7 @@ export class EmbeddingTarget implements KserveModel {
     return this.#model.name;
   }
 
-  get state(): SlotState {
+  get state(): ModelState {
     return this.#model.state;
   }
 

@@ -3,8 +3,11 @@ import type { BatchPolicy } from '../../batch/tensor-batch.ts';
 import type { NamedTensor } from '../../engine/infer-tensors.ts';
 import type { Call } from '../../operation.ts';
 import type { InferenceStatistics } from '../../registry/inference-statistics.ts';
-import type { SlotState } from '../../registry/slot.ts';
+import type { KnownModel } from '../../registry/registry.ts';
 import type { DataType } from '../../tensor/dtypes.ts';
+
+/** A remote model may be unavailable, too. */
+export type ModelState = KnownModel['state'];
 
 export type TensorDescription = {
   readonly name: string;
@@ -50,7 +53,7 @@ export type KserveModel = {
   readonly version: string;
   /** All versions of that name, lowest first. */
   readonly versions: readonly string[];
-  readonly state: SlotState;
+  readonly state: ModelState;
   /** Why the last load failed; undefined when it did not. */
   readonly failure: string | undefined;
   readonly statistics: InferenceStatistics;

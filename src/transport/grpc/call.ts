@@ -3,9 +3,13 @@ import { status, type Metadata, type ServerDuplexStream, type ServerErrorRespons
 import { Metadata as GrpcMetadata } from '@grpc/grpc-js';
 import { errorTable, ServerError } from '../../errors.ts';
 import { Call, perform, refuse, type AnyOperation, type Authorize, type CallObserver, type Outcome } from '../../operation.ts';
+import { clientKey } from '../address.ts';
 import { ByteBudget, overloaded } from '../body.ts';
 import { requestIdOf } from '../headers.ts';
 import type { RateLimiter } from '../rate-limit.ts';
+
+/** gRPC tells the peer as text, which is read as a proxy's would be. */
+const noAddress = new ArrayBuffer(0);
 
 export type GrpcCall = ServerUnaryCall<Buffer, Uint8Array> | ServerDuplexStream<Buffer, Uint8Array>;
 
@@ -68,7 +72,7 @@ export class GrpcPerformer {
 
   async #checkRate(operation: AnyOperation, grpcCall: GrpcCall): Promise<void> {
     if (operation.unlimited === true) return;
-    const verdict = await this.#rules.rateLimiter?.check(peerAddress(grpcCall.getPeer()));
+    const verdict = await this.#rules.rateLimiter?.check(clientKey(noAddress, grpcCall.getPeer(), 1));
     if (verdict?.allowed === false) throw new ServerError('RATE_LIMITED', undefined, { retryAfterMs: verdict.resetMs });
   }
 }
@@ -82,9 +86,4 @@ export function grpcError(error: ServerError): Partial<ServerErrorResponse> {
 
 function headerOf(metadata: Metadata, name: string): string {
   return metadata.get(name).map(String).join(', ');
-}
-
-/** `1.2.3.4` of `1.2.3.4:56789` and of `[::1]:56789` what is in the brackets. */
-function peerAddress(peer: string): string {
-  return peer.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
 }

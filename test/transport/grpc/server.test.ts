@@ -6,6 +6,7 @@ import { authorizer } from '../../../src/access/access.ts';
 import { keyOfEverything } from '../../../src/access/keys.ts';
 import { errorTable, ServerError, type ErrorCode } from '../../../src/errors.ts';
 import type { Call } from '../../../src/operation.ts';
+import { RateLimiter } from '../../../src/transport/rate-limit.ts';
 import { Gate, until } from '../support.ts';
 import { bytesOperation, connect, serve, serviceName } from './support.ts';
 
@@ -45,6 +46,16 @@ test('the same keys open it as HTTP', async (t) => {
   stream.write(Buffer.from('a'));
   const [error] = await once(stream, 'error') as [ServiceError];
   assert.equal(error.code, status.UNAUTHENTICATED);
+});
+
+test('the rate limit counts gRPC calls, probes excepted', async (t) => {
+  const rateLimiter = new RateLimiter({ requestsPerMinute: 2, trustedProxies: 0 });
+  const live = bytesOperation('ServerLive', () => 'live', { scope: 'public', unlimited: true });
+  const client = connect(t, (await serve(t, [echo, live], { rateLimiter })).port);
+  const codes: (string | undefined)[] = [];
+  for (let i = 0; i < 3; i++) codes.push(await codeOf(client.call('ModelInfer', 'a')));
+  assert.deepEqual(codes, ['OK', 'OK', 'RESOURCE_EXHAUSTED']);
+  assert.equal(await codeOf(client.call('ServerLive', '')), 'OK');
 });
 
 test('what is not listed is not implemented', async (t) => {
