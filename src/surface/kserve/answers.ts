@@ -94,7 +94,7 @@ function duration({ count, ms }: Duration): object {
 }
 
 const states: Readonly<Record<ModelState, string>> = {
-  absent: 'UNAVAILABLE', loading: 'LOADING', ready: 'READY', draining: 'UNLOADING', failed: 'UNAVAILABLE', unavailable: 'UNAVAILABLE',
+  absent: 'UNAVAILABLE', loading: 'LOADING', ready: 'READY', draining: 'UNLOADING', failed: 'UNAVAILABLE', unavailable: 'UNAVAILABLE', stuck: 'UNAVAILABLE',
 };
 
 export function indexRows(models: readonly KserveModel[], readyOnly: boolean): readonly object[] {
