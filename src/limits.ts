@@ -205,9 +205,32 @@ export const grpcAnswerBytesMax = 2 ** 31 - 1;
 /** Calls on one gRPC connection at once, and requests of one stream that run at once. */
 export const grpcStreamsMax = 256;
 export const grpcStreamRequestsMax = 16;
+/** Inputs of a streamed request that are handed to the batcher at once, and those computed or waiting at most. */
+export const streamSliceInputs = 256;
+export const streamAheadInputs = 768;
+/** A streamed answer that has nothing to say for so long says that it is alive. */
+export const eventHeartbeatMs = 15_000;
+/** Open WebSockets, and the requests of one that are not finished. */
+export const socketsMax = 10_000;
+export const socketRequestsMax = 64;
+/** Messages with requests that are not finished: of one connection in requests of the largest size, and of all. */
+export const socketRequestsLargeMax = 4;
+export const socketBytesInFlightMax = 256 * 1024 * 1024;
+/** How far above the largest request a message may be and still get an answer; beyond it the connection is cut. */
+export const socketMessageSlackBytes = 1024 * 1024;
+/** Bytes that wait for one reader: above the first nothing is added to them but short notices, above both it is cut. */
+export const socketBufferBytesMax = 1024 * 1024;
+export const socketNoticeBytesMax = 1024 * 1024;
+/** Finished parts that a request holds for its reader; of one that can be resumed, those not acknowledged. */
+export const socketHeldBytesMax = 64 * 1024;
+export const resumableHeldBytesMax = 1024 * 1024;
+/** Requests that can be resumed, of all callers, and how long after their connection. */
+export const resumableRequestsMax = 256;
+export const resumableMsMax = 60_000;
 
 assert(uploadExtraBytesMax >= uploadManifestBytesMax + uploadPartsMax * (uploadHeaderBytesMax + uploadFieldBytesMax));
 assert(runTokensMin <= runTokensMax);
+assert(streamAheadInputs >= selectionWindowInputs + streamSliceInputs, 'a streamed request must fill the window');
 assert(historyPruneRows > historyBatchRows, 'removing must outrun writing');
 assert(historyBatchRows < historyBufferRowsMax);
 assert(requestIdCharsMax > 36, 'a UUID must fit');

@@ -58,7 +58,7 @@ export class Metrics {
   }
 
   /** Adds gauges that are read from the owners at scrape time. */
-  watch(sources: { requestsInFlight: () => number; models: () => Iterable<[string, ModelGauges]> }): void {
+  watch(sources: { requestsInFlight: () => number; sockets?: () => number; models: () => Iterable<[string, ModelGauges]> }): void {
     const model = (name: string, help: string, read: (gauges: ModelGauges) => number) => {
       const gauge = this.#gauge(name, help, ['model'], () => {
         gauge.reset();
@@ -73,6 +73,9 @@ export class Metrics {
     model('model_ready', '1 when the model answers.', (gauges) => (gauges.state === 'ready' ? 1 : 0));
     const inFlight = this.#gauge('requests_in_flight', 'Requests not yet answered.', [], () => {
       inFlight.set(sources.requestsInFlight());
+    });
+    const sockets = this.#gauge('websocket_connections', 'Open WebSockets.', [], () => {
+      sockets.set(sources.sockets?.() ?? 0);
     });
   }
 

@@ -2,6 +2,8 @@
 // a transport turns bytes into calls. Neither knows the other.
 import type { TSchema } from 'typebox';
 import { errorTable, ServerError, toServerError } from './errors.ts';
+import { eventReply } from './operation/event-text.ts';
+import { EventStream, type Streams } from './operation/events.ts';
 
 /** Milliseconds spent in each stage, filled by the engine, shown by the transport. */
 export type Timings = { queueMs?: number; tokenizeMs?: number; inferenceMs?: number };
@@ -124,6 +126,8 @@ export type OwnedBody = { readonly kind: 'owned'; readonly offsetBytes: (header:
 export type Operation<In, Out> = {
   /** `openai.embeddings`: the metrics label, the log field and the WebSocket `op`. */
   readonly name: string;
+  /** A shorter `op`: `embed`. */
+  readonly alias?: string;
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** `/v1/models/*`: a `:name` segment is one parameter, a closing `*` takes the rest, slashes included. */
   readonly path: string;
@@ -159,6 +163,10 @@ export type Operation<In, Out> = {
   run(input: In, call: Call): Promise<Out> | Out;
   encode(output: Out, call: Call, input: In): Reply;
   encodeError(error: ServerError, call: Call): Reply;
+  /** `decode` for a body that came parsed; what came as raw bytes is a Uint8Array in it, free to be kept. */
+  decodeBody?(body: unknown, call: Call): In;
+  /** The same work told part by part, for clients that ask for it. */
+  readonly streams?: Streams<In>;
 };
 
 // The transports hold operations of every kind in one table; only `perform` joins a call to its types.
@@ -188,6 +196,7 @@ export async function perform(
   let reply: Reply;
   try {
     const input = operation.decode(bytes, call);
+    if (call.operation.streams?.wanted(input, call) === true) return { reply: await streamed(input, call, observer), error: undefined };
     const running = call.operation.run(input, call);
     const output = running instanceof Promise ? await Promise.race([running, deadline()]) : running;
     // The client left while it ran; encoding for nobody would cost as much as for somebody.
@@ -214,18 +223,38 @@ export async function perform(
   }
 }
 
+/** A reply that tells the parts as they are done. Rejects with what fails before the first of them. */
+async function streamed(input: unknown, call: Call, observer: CallObserver): Promise<Reply> {
+  const stream = new EventStream(call.operation.streams!.events(input, call), call);
+  await stream.begin();
+  const reply = eventReply(stream, call, (error) => String(errorReply(call, error).reply.body));
+  stream.ended = (error) => tell(observer, call, reply, error);
+  return reply;
+}
+
+/** The call's parts as they are done, for a transport with a form of its own. `input` is what `decode` gave. */
+export function openEvents(input: unknown, call: Call, observer: CallObserver): EventStream {
+  const stream = new EventStream(call.operation.streams!.events(input, call), call);
+  stream.ended = (error) => tell(observer, call, error === undefined ? doneReply : errorReply(call, error).reply, error);
+  return stream;
+}
+
+const doneReply: Reply = { status: 200, contentType: '', body: '' };
+
 /** Ends a call with an error: one that a transport refuses before `perform`, or one that failed in it. Never throws. */
 export function refuse(call: Call, thrown: unknown, observer: CallObserver): Outcome {
-  let error = toServerError(thrown);
-  let reply: Reply;
+  const outcome = errorReply(call, toServerError(thrown));
+  tell(observer, call, outcome.reply, outcome.error);
+  return outcome;
+}
+
+function errorReply(call: Call, error: ServerError): Outcome & { readonly error: ServerError } {
   try {
-    reply = call.operation.encodeError(error, call);
-  } catch (bug) {
-    error = new ServerError('INTERNAL', undefined, { cause: bug });
-    reply = lastReply(error);
+    return { reply: call.operation.encodeError(error, call), error };
+  } catch (cause) {
+    const bug = new ServerError('INTERNAL', undefined, { cause });
+    return { reply: lastReply(bug), error: bug };
   }
-  tell(observer, call, reply, error);
-  return { reply, error };
 }
 
 /** The answer when the surface that should shape it fails, or when there is none. */

@@ -28,6 +28,7 @@ import { historyOperations, tensorGroup } from './surface/history/operations.ts'
 import { openaiGroup, openaiOperations } from './surface/openai/operations.ts';
 import { prott5Group } from './surface/prott5/operations.ts';
 import { cacheGroup } from './surface/query/operations.ts';
+import { socketOperation } from './surface/stream/operations.ts';
 import { systemGroup, systemOperations } from './surface/system/operations.ts';
 import { tensorOperations } from './surface/tensors/operations.ts';
 import { TeiError, teiStatuses } from './surface/tei/errors.ts';
@@ -36,6 +37,7 @@ import { serveHttp } from './transport/http.ts';
 import { loadUws } from './transport/listen.ts';
 import type { RateLimiter } from './transport/rate-limit.ts';
 import { prott5 } from './prott5.ts';
+import { SocketServer } from './transport/websocket.ts';
 import type { TritonModels } from './triton.ts';
 import { StuckModels } from './stuck.ts';
 import { openUploads } from './uploads.ts';
@@ -78,6 +80,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   let accepting = true;
   let starting = true;
   const kserve = kserveParts(config, { version, registry, tensors, engine, history, accepting: () => accepting, starting: () => starting });
+  const connect = socketOperation(systemGroup);
 
   const operations: AnyOperation[] = [
     ...openaiOperations(engine, registry, { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax }),
@@ -95,6 +98,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     ...(history === undefined ? [] : historyOperations(history)),
     ...answers.operations,
     ...kserve.operations,
+    connect,
     ...systemOperations(
       { version, registry, metrics, cache, tensors: () => tensors.known, accepting: () => accepting, starting: () => starting, stuck: () => stuck.names },
       config.metricsEnabled,
@@ -109,6 +113,8 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const uws = await loadUws();
   const rules = {
     requestTimeoutMs: config.requestTimeoutMs,
+    requestBytesMax: config.requestBytesMax,
+    cors: { enabled: config.corsEnabled, origins: config.corsOrigins },
     rateLimiter: config.rateLimitEnabled ? await newRateLimiter(config, redis) : undefined,
     authorize: authorizer({
       keys: access.keys,
@@ -119,12 +125,12 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   };
   // First, so that a port that cannot be had ends the start before anybody is answered.
   const grpc = await kserve.serveGrpc(rules);
-  const http = await serveHttp(uws, uws.App(), operations, {
+  const app = uws.App();
+  const sockets = new SocketServer(app, operations, { ...rules, connect, idleSeconds: Math.ceil(config.socketIdleMs / 1000) });
+  const http = await serveHttp(uws, app, operations, {
     ...rules,
     host: config.host,
     port: config.port,
-    requestBytesMax: config.requestBytesMax,
-    cors: { enabled: config.corsEnabled, origins: config.corsOrigins },
     errorShapes: [
       { prefix: '/', encodeError: detailError },
       { prefix: '/v1', encodeError: openaiError },
@@ -149,7 +155,8 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   // Whoever waits for ready() hears of it; the log has the reason.
   started.catch(() => {});
   metrics.watch({
-    requestsInFlight: () => http.inFlight + (grpc?.inFlight ?? 0),
+    requestsInFlight: () => http.inFlight + sockets.inFlight + (grpc?.inFlight ?? 0),
+    sockets: () => sockets.connections,
     models: () => registry.list().map((each) => [each.name, each.gauges]),
   });
   metrics.models.watch({ models: () => modelFacts(registry, tensors), loadedMax: config.modelsMax });
@@ -161,7 +168,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     close: async () => {
       accepting = false;
       await new Promise((resolve) => setTimeout(resolve, config.drainDelayMs));
-      await Promise.all([http.drain(), grpc?.drain()]);
+      await Promise.all([http.drain(), sockets.drain(), grpc?.drain()]);
       await Promise.all([registry.close(), tensors.close()]);
       triton?.close();
       await Promise.all([history?.close(historyCloseMsMax), embeddingCache?.close(), answers.close()]);

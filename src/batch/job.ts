@@ -28,6 +28,8 @@ export type Waiter = {
   readonly deadlineMs?: number;
   /** Inputs that may share a batch with one of these. */
   readonly batchInputsMax?: number | undefined;
+  /** Told of each input as its batch ends, before the whole job does; `row` is a view, as in Embedded. */
+  completed?(index: number, row: Float32Array, tokensGiven: number, tokensKept: number): void;
 };
 
 /** Follows each input of a job by itself, where several requests may wait for one. Replaces the waiter's word. */
@@ -104,7 +106,8 @@ export class EmbedJob {
     this.#tokensGiven[index] = reply.tokensGiven[row]!;
     this.#tokensKept[index] = reply.tokensKept[row]!;
     this.#remaining -= 1;
-    this.#watcher?.completed(index, this.#rows[index], reply.tokensGiven[row]!, reply.tokensKept[row]!);
+    const follower = this.#watcher ?? this.#waiter;
+    follower.completed?.(index, this.#rows[index], reply.tokensGiven[row]!, reply.tokensKept[row]!);
   }
 
   /** Input `index` left the queue without running. A watched job goes on with the others, which may be wanted. */

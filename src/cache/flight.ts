@@ -50,6 +50,7 @@ export class Gathering {
     this.tokensGiven[index] = tokensGiven;
     this.tokensKept[index] = tokensKept;
     this.#missing -= 1;
+    this.#waiter.completed?.(index, row, tokensGiven, tokensKept);
     if (this.#missing === 0) this.#resolve();
   }
 

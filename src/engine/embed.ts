@@ -8,6 +8,7 @@ import type { Call } from '../operation.ts';
 import type { EmbeddingModel } from '../registry/embedding-model.ts';
 import type { InferenceStatistics } from '../registry/inference-statistics.ts';
 import type { Registry } from '../registry/registry.ts';
+import { streamRows, type SliceTimes, type StreamedRow } from './row-stream.ts';
 
 export type EmbedRequest = {
   readonly model: string;
@@ -38,6 +39,16 @@ export type EmbedResult = Embedded & {
 
 /** Who waits for vectors, and where the times go. */
 export type EmbedCall = Pick<Call, 'cancelled' | 'timings' | 'deadlineMs'>;
+
+/** What is known once all rows have been given. */
+export type EmbedTotals = SliceTimes & {
+  readonly model: string;
+  readonly dimension: number;
+  readonly count: number;
+  /** Tokens computed, special tokens included. */
+  readonly tokens: number;
+  readonly truncated: readonly Omit<StreamedRow, 'row'>[];
+};
 
 export class EmbedEngine {
   readonly #registry: Registry;
@@ -113,25 +124,50 @@ export class EmbedEngine {
     }
   }
 
+  /** As `embed`, giving the rows as their batches end, those of one batch together. */
+  async *embedEach(request: EmbedRequest, call: Call): AsyncGenerator<readonly StreamedRow[], EmbedTotals> {
+    const known = this.#registry.find(request.model, request.fields.model);
+    const lease = await known.slot.lease();
+    try {
+      const { model } = lease;
+      const dimension = this.#dimension(request, model);
+      checkTokenIds(request, model);
+      const options = this.#optionsOf(request, model, dimension);
+      const rows = streamRows(request.inputs.length, async (from, to, waiter) => {
+        // What runs may outlast its reader, and with it the lease above.
+        const own = await known.slot.lease();
+        try {
+          return await this.#vectors(own.model, request, request.inputs.slice(from, to), options, waiter);
+        } finally {
+          own.release();
+        }
+      }, waiterOf(request, call));
+      const totals = yield* withTotals(rows, request);
+      tellTimes(totals, call);
+      known.metrics.embedded(totals.count, totals.truncated.length);
+      return { ...totals, dimension };
+    } finally {
+      lease.release();
+    }
+  }
+
   async #embedWith(model: EmbeddingModel, request: EmbedRequest, call: EmbedCall): Promise<EmbedResult> {
     const dimension = this.#dimension(request, model);
     checkTokenIds(request, model);
     const options = this.#optionsOf(request, model, dimension);
-    const embedded = await this.#vectors(model, request, options, call);
+    const embedded = await this.#vectors(model, request, request.inputs, options, waiterOf(request, call));
     const truncated = truncatedInputs(embedded);
-    if (request.truncation === 'refuse' && truncated.length > 0) throw tooLong(request, embedded, truncated[0]!);
-    // What took no time at all took none of this request's.
-    if (embedded.inferenceMs > 0) {
-      call.timings.queueMs = embedded.queueMs;
-      call.timings.tokenizeMs = embedded.tokenizeMs;
-      call.timings.inferenceMs = embedded.inferenceMs;
+    if (request.truncation === 'refuse' && truncated.length > 0) {
+      const index = truncated[0]!;
+      throw tooLong(request, { index, tokensGiven: embedded.tokensGiven[index]!, tokensKept: embedded.tokensKept[index]! });
     }
+    tellTimes(embedded, call);
     return resultOf(embedded, request.model, dimension, truncated);
   }
 
-  async #vectors(model: EmbeddingModel, request: EmbedRequest, options: EmbedOptions, call: EmbedCall): Promise<CachedEmbedded> {
-    const { inputs, cache } = request;
-    const waiter = request.batchInputsMax === undefined ? call : boundedWaiter(call, request.batchInputsMax);
+  async #vectors(
+    model: EmbeddingModel, { cache }: EmbedRequest, inputs: readonly EmbedInput[], options: EmbedOptions, waiter: Waiter,
+  ): Promise<CachedEmbedded> {
     if (this.#cache !== undefined && cache !== 'bypass') return this.#cache.embed(model, inputs, options, waiter);
     const embedded = await model.batcher.embed(inputs, options, waiter);
     return { ...embedded, cache: { hits: 0, misses: inputs.length, lookupMs: 0 } };
@@ -183,7 +219,8 @@ function resultOf(embedded: CachedEmbedded, model: string, dimension: number, tr
   return { rows, tokensGiven, tokensKept, queueMs, tokenizeMs, inferenceMs, batches, cache, model, dimension, truncated };
 }
 
-function boundedWaiter(call: EmbedCall, batchInputsMax: number): Waiter {
+function waiterOf({ batchInputsMax }: EmbedRequest, call: EmbedCall): Waiter {
+  if (batchInputsMax === undefined) return call;
   return {
     get cancelled() {
       return call.cancelled;
@@ -241,7 +278,38 @@ function truncatedInputs(embedded: Embedded): number[] {
   return truncated;
 }
 
-function tooLong(request: EmbedRequest, embedded: Embedded, index: number): ServerError {
-  const detail = `Input ${index} has ${embedded.tokensGiven[index]} tokens; the model takes ${embedded.tokensKept[index]}.`;
+/** What took no time at all took none of this request's. */
+function tellTimes({ queueMs, tokenizeMs, inferenceMs }: SliceTimes, call: EmbedCall): void {
+  if (inferenceMs > 0) Object.assign(call.timings, { queueMs, tokenizeMs, inferenceMs });
+}
+
+/** Passes rows on, and adds up what the last of them completes. */
+async function* withTotals(
+  rows: AsyncGenerator<readonly StreamedRow[], SliceTimes>, request: EmbedRequest,
+): AsyncGenerator<readonly StreamedRow[], Omit<EmbedTotals, 'dimension'>> {
+  const truncated: Omit<StreamedRow, 'row'>[] = [];
+  let tokens = 0;
+  try {
+    for (;;) {
+      const step = await rows.next();
+      if (step.done === true) {
+        truncated.sort((one, other) => one.index - other.index);
+        return { ...step.value, model: request.model, count: request.inputs.length, tokens, truncated };
+      }
+      for (const { index, tokensGiven, tokensKept } of step.value) {
+        tokens += tokensKept;
+        if (tokensGiven <= tokensKept) continue;
+        if (request.truncation === 'refuse') throw tooLong(request, { index, tokensGiven, tokensKept });
+        truncated.push({ index, tokensGiven, tokensKept });
+      }
+      yield step.value;
+    }
+  } finally {
+    void rows.return({ queueMs: 0, tokenizeMs: 0, inferenceMs: 0 });
+  }
+}
+
+function tooLong(request: EmbedRequest, { index, tokensGiven, tokensKept }: Omit<StreamedRow, 'row'>): ServerError {
+  const detail = `Input ${index} has ${tokensGiven} tokens; the model takes ${tokensKept}.`;
   return new ServerError('INPUT_TOO_LONG', detail, { field: request.fields.inputs });
 }

@@ -57,6 +57,29 @@ export async function inferBatch(
   return results;
 }
 
+/**
+ * The same one by one as they end; a ServerError among the requests is its own result. No more is computed ahead of
+ * the reader than is handed over at once. What has started when the reader leaves goes on.
+ */
+export async function* inferEach(
+  model: LeasedModel,
+  requests: readonly (InferRequest | ServerError)[],
+): AsyncGenerator<{ readonly index: number; readonly result: InferResult | ServerError }, void> {
+  const running = new Map<number, Promise<{ index: number; result: InferResult | ServerError }>>();
+  for (let next = 0; ; ) {
+    for (; next < requests.length && running.size <= model.backend.concurrency; next++) {
+      const index = next;
+      const request = requests[index]!;
+      const answered = request instanceof Error ? Promise.resolve(request) : infer(model, request).catch(toServerError);
+      running.set(index, answered.then((result) => ({ index, result })));
+    }
+    if (running.size === 0) return;
+    const ended = await Promise.race(running.values());
+    running.delete(ended.index);
+    yield ended;
+  }
+}
+
 async function run(
   { files, table, backend, stats }: LeasedModel,
   { fields, isCancelled }: InferRequest,

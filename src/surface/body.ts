@@ -1,23 +1,11 @@
 // Bytes to a checked JSON body. Errors name the field as the client wrote it: `texts[3]`.
-import { isUtf8 } from 'node:buffer';
 import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { ServerError } from '../errors.ts';
 import type { Call, Operation } from '../operation.ts';
+import { parseJson } from '../operation/json-text.ts';
 
-/** Parses a request body. Throws JSON_INVALID, for broken UTF-8 too. The bytes may be reused afterwards. */
-export function parseJson(bytes: Uint8Array): unknown {
-  if (bytes.length === 0) throw new ServerError('JSON_INVALID', 'The body is empty; it must be a JSON object.');
-  if (!isUtf8(bytes)) throw new ServerError('JSON_INVALID', 'The body is not valid UTF-8.');
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    // A SyntaxError tells the place; a RangeError (nesting) tells of our stack.
-    const reason = error instanceof SyntaxError ? `: ${error.message}` : ': it is nested too deeply';
-    throw new ServerError('JSON_INVALID', `The body is not valid JSON${reason}.`);
-  }
-}
+export { parseJson };
 
 /** An operation whose body is JSON, and which can take it parsed. */
 export type JsonOperation<In, Out> = Operation<In, Out> & { decodeBody(body: unknown, call: Call): In };

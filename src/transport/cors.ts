@@ -49,6 +49,12 @@ export class Cors {
     };
   }
 
+  /** Whether a page of that origin may connect where no answer can be withheld: WebSocket. `host` is our own name. */
+  admits(origin: string, host: string): boolean {
+    if (origin === '' || origin.replace(/^[a-z]+:\/\//, '') === host) return true;
+    return this.#enabled && this.#allowed(origin) !== undefined;
+  }
+
   #allowed(origin: string): string | undefined {
     if (this.#any) return '*';
     return this.#origins.has(origin) ? headerValue(origin) : undefined;

@@ -29,4 +29,7 @@ export const requestLimitsOptions = {
   requestBytesMax: Type.Integer({ minimum: 1024, maximum: bodyBytesInFlightMax, default: 10 * 1024 * 1024, ...row({
     group: 'Request limits', flag: 'max-request-size', env: ['MAX_REQUEST_SIZE'], unit: 'bytes',
     help: 'Largest request body; a larger one is answered with 413.' }) }),
+  socketIdleMs: Type.Integer({ minimum: 8000, maximum: 960_000, default: 120_000, ...row({
+    group: 'Request limits', flag: 'websocket-idle-timeout', env: ['WEBSOCKET_IDLE_TIMEOUT'], unit: 'seconds',
+    help: 'A WebSocket whose client has sent nothing for this long, not even the answer to a ping, is closed.' }) }),
 };

@@ -3,10 +3,12 @@ import type { TSchema } from 'typebox';
 import type { EmbedEngine, EmbedResult } from '../../engine/embed.ts';
 import { ServerError } from '../../errors.ts';
 import type { Call, Reply } from '../../operation.ts';
+import { acceptsEvents, ndjsonContentType, sseContentType } from '../../operation/event-text.ts';
 import { bodyChecker, jsonOperation, type JsonOperation } from '../body.ts';
 import { detailError } from '../detail-errors.ts';
 import { checkCount, checkText } from '../inputs.ts';
 import { jsonContentType, jsonReply } from '../json-reply.ts';
+import { rowEvents, type RowShape } from '../vector-events.ts';
 import {
   JsonBytes,
   base64Vector,
@@ -30,7 +32,7 @@ export const fastembedGroup = 'FastEmbed';
 
 export type FastembedLimits = { readonly batchInputsMax: number; readonly charsMax: number };
 
-type Input = { readonly model: string; readonly texts: readonly string[]; readonly format: VectorFormat };
+type Input = { readonly model: string; readonly texts: readonly string[]; readonly format: VectorFormat; readonly stream: boolean };
 
 /** Where the answers of one text and of many differ. */
 type Shape = {
@@ -40,7 +42,7 @@ type Shape = {
   readonly requestSchema: TSchema;
   readonly responseSchema: TSchema;
   readonly field: string;
-  decode(body: unknown, limits: FastembedLimits): { model_name: string; texts: string[] } & Parameters<typeof vectorFormat>[0];
+  decode(body: unknown, limits: FastembedLimits): { model_name: string; texts: string[]; stream?: boolean } & Parameters<typeof vectorFormat>[0];
 };
 
 const checkOne = bodyChecker(EmbedOneEnvelope);
@@ -88,6 +90,7 @@ export function embedBatch(engine: EmbedEngine, limits: FastembedLimits): JsonOp
 }
 
 function embed(shape: Shape, engine: EmbedEngine, limits: FastembedLimits): JsonOperation<Input, EmbedResult> {
+  const fields = { model: 'model_name', inputs: shape.field };
   return jsonOperation({
     name: shape.name,
     method: 'POST',
@@ -97,19 +100,28 @@ function embed(shape: Shape, engine: EmbedEngine, limits: FastembedLimits): Json
     scope: 'infer',
     requestSchema: shape.requestSchema,
     responseSchema: shape.responseSchema,
-    binaryTypes: [bytesContentType],
+    binaryTypes: [bytesContentType, ...(shape === batch ? [sseContentType, ndjsonContentType] : [])],
     decodeBody(json, call) {
-      const { model_name, texts, ...body } = shape.decode(json, limits);
-      return { model: model_name, texts, format: vectorFormat(body, call) };
+      const { model_name, texts, stream, ...body } = shape.decode(json, limits);
+      return { model: model_name, texts, format: vectorFormat(body, call), stream: stream ?? acceptsEvents(call) };
     },
-    run: ({ model, texts }, call) => {
-      const fields = { model: 'model_name', inputs: shape.field };
-      return engine.embed({ model, inputs: texts, fields }, call);
-    },
+    run: ({ model, texts }, call) => engine.embed({ model, inputs: texts, fields }, call),
+    ...(shape === batch && {
+      streams: {
+        wanted: ({ stream }) => stream,
+        events: ({ model, texts, format }, call) =>
+          rowEvents(engine.embedEach({ model, inputs: texts, fields }, call), format, call, streamShape),
+      },
+    }),
     encode: (result, call, input) => encode(shape, result, call, input.format),
     encodeError: detailError,
   });
 }
+
+const streamShape: RowShape = {
+  item: {},
+  summary: ({ model, dimension, count }) => ({ model_name: model, dimension, count }),
+};
 
 function encode(shape: Shape, result: EmbedResult, call: Call, format: VectorFormat): Reply {
   if (format.encoding === 'bytes') return bytesReply(result, format.type);

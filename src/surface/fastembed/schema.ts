@@ -20,6 +20,9 @@ export const EmbedBatchRequest = Type.Object({
   model_name: Type.String({ minLength: 1 }),
   texts: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }),
   ...formatFields,
+  stream: Type.Optional(
+    Type.Boolean({ description: 'Each vector as it is done, as server-sent events or lines of JSON by the Accept header.' }),
+  ),
 });
 
 /** `texts` may be huge: its items are checked by the surface, which names the one at fault. */

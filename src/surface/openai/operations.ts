@@ -2,6 +2,7 @@
 import type { EmbedInput } from '../../backend/protocol.ts';
 import type { EmbedEngine, EmbedResult } from '../../engine/embed.ts';
 import type { AnyOperation, Call, Operation, Reply } from '../../operation.ts';
+import { acceptsEvents, ndjsonContentType, sseContentType } from '../../operation/event-text.ts';
 import type { KnownModel, Registry } from '../../registry/registry.ts';
 import { bodyChecker, jsonOperation, type JsonOperation } from '../body.ts';
 import { embedInputs, type InputLimits } from '../inputs.ts';
@@ -17,6 +18,7 @@ import {
   vectorFormat,
   type VectorFormat,
 } from '../vectors.ts';
+import { rowEvents, type RowShape } from '../vector-events.ts';
 import { openaiError } from './errors.ts';
 import { EmbeddingsEnvelope, EmbeddingsRequest, EmbeddingsResponse, ModelList, ModelObject } from './schema.ts';
 
@@ -29,6 +31,7 @@ type EmbeddingsInput = {
   readonly inputs: readonly EmbedInput[];
   readonly dimensions: number | undefined;
   readonly format: VectorFormat;
+  readonly stream: boolean;
 };
 
 export function openaiOperations(engine: EmbedEngine, registry: Registry, limits: InputLimits): AnyOperation[] {
@@ -44,6 +47,7 @@ export function openaiOperations(engine: EmbedEngine, registry: Registry, limits
 function embeddings(path: string, engine: EmbedEngine, limits: InputLimits): JsonOperation<EmbeddingsInput, EmbedResult> {
   return jsonOperation({
     name: 'openai.embeddings',
+    alias: 'embed',
     method: 'POST',
     path,
     summary: 'Embed a text, several texts, or token ids.',
@@ -51,20 +55,32 @@ function embeddings(path: string, engine: EmbedEngine, limits: InputLimits): Jso
     scope: 'infer',
     requestSchema: EmbeddingsRequest,
     responseSchema: EmbeddingsResponse,
-    binaryTypes: [bytesContentType],
+    binaryTypes: [bytesContentType, sseContentType, ndjsonContentType],
     decodeBody: (body, call) => decodeEmbeddings(body, call, limits),
     run: ({ model, inputs, dimensions }, call) => engine.embed({ model, inputs, dimensions, fields: openaiFields }, call),
+    streams: {
+      wanted: ({ stream }) => stream,
+      events: ({ model, inputs, dimensions, format }, call) =>
+        rowEvents(engine.embedEach({ model, inputs, dimensions, fields: openaiFields }, call), format, call, streamShape),
+    },
     encode: (result, _call, input) => encodeEmbeddings(result, input.format),
     encodeError: openaiError,
   });
 }
+
+/** The same items and the same end as the answer in one piece has. */
+const streamShape: RowShape = {
+  item: { object: 'embedding' },
+  summary: ({ model, tokens }) => ({ object: 'list', model, usage: { prompt_tokens: tokens, total_tokens: tokens } }),
+};
 
 const checkEnvelope = bodyChecker(EmbeddingsEnvelope);
 
 function decodeEmbeddings(json: unknown, call: Call, limits: InputLimits): EmbeddingsInput {
   const body = checkEnvelope(json);
   const format = vectorFormat(body, call);
-  return { model: body.model, inputs: embedInputs(body.input, 'input', limits), dimensions: body.dimensions, format };
+  const inputs = embedInputs(body.input, 'input', limits);
+  return { model: body.model, inputs, dimensions: body.dimensions, format, stream: body.stream ?? acceptsEvents(call) };
 }
 
 function encodeEmbeddings(result: EmbedResult, format: VectorFormat): Reply {

@@ -21,6 +21,9 @@ export const EmbeddingsRequest = Type.Object({
     }),
   ),
   dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'Leading values kept, then normalised again.' })),
+  stream: Type.Optional(
+    Type.Boolean({ description: 'Each vector as it is done, as server-sent events or lines of JSON by the Accept header.' }),
+  ),
   user: Type.Optional(Type.String()),
 });
 export type EmbeddingsRequest = Static<typeof EmbeddingsRequest>;

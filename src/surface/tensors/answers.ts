@@ -14,18 +14,22 @@ export function timestamp(ms = Date.now()): string {
   return new Date(ms).toISOString().slice(0, -1);
 }
 
-/** One inference. Outputs are written as bytes: an image never becomes a JavaScript string. */
-export function inferenceJson(version: string, { outputs, metrics, returnMetrics, runMs }: InferResult): Buffer {
-  const parts: Uint8Array[] = [Buffer.from(`{"version":${JSON.stringify(version)}`)];
-  for (const { field, tensor } of outputs) parts.push(Buffer.from(`,${JSON.stringify(field)}:`), writeNested(tensor));
+/** What is said of an inference beside its outputs. */
+export function inferenceTail({ metrics, returnMetrics, runMs }: InferResult): object {
   const ratio = metrics.get('compression_ratio');
-  const tail = {
+  return {
     ...(returnMetrics && metrics.size > 0 && { metrics: numbers(metrics) }),
     ...(ratio !== undefined && { compression_ratio: shortest(ratio) }),
     inference_time_ms: milliseconds(runMs),
     timestamp: timestamp(),
   };
-  parts.push(Buffer.from(`,${JSON.stringify(tail).slice(1)}`));
+}
+
+/** One inference. Outputs are written as bytes: an image never becomes a JavaScript string. */
+export function inferenceJson(version: string, result: InferResult): Buffer {
+  const parts: Uint8Array[] = [Buffer.from(`{"version":${JSON.stringify(version)}`)];
+  for (const { field, tensor } of result.outputs) parts.push(Buffer.from(`,${JSON.stringify(field)}:`), writeNested(tensor));
+  parts.push(Buffer.from(`,${JSON.stringify(inferenceTail(result)).slice(1)}`));
   return Buffer.concat(parts);
 }
 
@@ -41,16 +45,13 @@ export function batchJson(version: string, results: readonly (InferResult | Serv
       parts.push(inferenceJson(version, result));
     }
   });
-  const count = results.length;
-  const tail = {
-    count,
-    succeeded: count - failed,
-    failed,
-    total_time_ms: milliseconds(totalMs),
-    timestamp: timestamp(),
-  };
-  parts.push(Buffer.from(`],${JSON.stringify(tail).slice(1)}`));
+  parts.push(Buffer.from(`],${JSON.stringify(batchTail(results.length, failed, totalMs)).slice(1)}`));
   return Buffer.concat(parts);
+}
+
+/** What is said of a batch beside its results. */
+export function batchTail(count: number, failed: number, totalMs: number): object {
+  return { count, succeeded: count - failed, failed, total_time_ms: milliseconds(totalMs), timestamp: timestamp() };
 }
 
 export function jsonBytesReply(body: Uint8Array): Reply {

@@ -3,11 +3,13 @@
 import type { TSchema } from 'typebox';
 import { ServerError, toServerError } from '../../errors.ts';
 import type { AnyOperation, Call } from '../../operation.ts';
+import { acceptsEvents, ndjsonContentType, sseContentType } from '../../operation/event-text.ts';
 import type { LeasedModel, TensorEntry } from '../../registry/tensor-models.ts';
 import { detailError } from '../detail-errors.ts';
 import { tensorGroup } from '../history/operations.ts';
 import { jsonReply } from '../json-reply.ts';
 import { modelBody, modelRow, statsBody } from './answers.ts';
+import { progressEvents } from './events.ts';
 import { ModelListResponse, ModelResponse, StatsResponse } from './schema.ts';
 
 /** What the operations need of the registry; `TensorModels` is one. */
@@ -139,9 +141,22 @@ function ask(
   };
 }
 
-/** Changes what the server holds in memory: not for every client. Takes no body; one that comes is ignored. */
+/**
+ * Changes what the server holds in memory: not for every client. Takes no body; one that comes is ignored. A client
+ * that accepts events hears that it goes on.
+ */
 function order(name: string, path: string, summary: string, run: (call: Call) => Promise<object>): AnyOperation {
-  return { ...ask(name, path, summary, ModelResponse, run), method: 'POST', scope: 'admin' };
+  return {
+    ...ask(name, path, summary, ModelResponse, run),
+    method: 'POST',
+    scope: 'admin',
+    binaryTypes: [sseContentType, ndjsonContentType],
+    streams: {
+      wanted: (_input, call) => acceptsEvents(call),
+      // loading, unloading, reloading
+      events: (_input, call) => progressEvents(() => run(call), `${name.split('.').at(-1)}ing`),
+    },
+  };
 }
 
 /** The model that the path names. */

@@ -2,10 +2,11 @@
 // or `name:version`.
 import { compare, latencyMetric, type Comparison } from '../../engine/compare.ts';
 import { infer, inferBatch, type InferResult } from '../../engine/infer.ts';
-import type { Fields } from '../../engine/infer-inputs.ts';
+import { flagOf, type Fields } from '../../engine/infer-inputs.ts';
 import { ServerError, toServerError } from '../../errors.ts';
 import { tensorBatchItemsMax } from '../../limits.ts';
 import type { AnyOperation, Operation } from '../../operation.ts';
+import { acceptsEvents, ndjsonContentType, sseContentType } from '../../operation/event-text.ts';
 import type { LeasedModel } from '../../registry/tensor-models.ts';
 import { bodyChecker, jsonOperation } from '../body.ts';
 import { detailError } from '../detail-errors.ts';
@@ -13,6 +14,7 @@ import { tensorGroup } from '../history/operations.ts';
 import { checkCount } from '../inputs.ts';
 import { jsonReply } from '../json-reply.ts';
 import { downloadOperation } from './download.ts';
+import { inferenceEvents, notAnObject, oneInferenceEvents } from './events.ts';
 import { lifecycleOperations, noOtherModels, wanted, type OtherModels, type TensorRegistry } from './lifecycle.ts';
 import { uploadOperations, type Uploads } from './upload.ts';
 import { historyEntry, type Record } from './record.ts';
@@ -48,8 +50,10 @@ export function tensorOperations({ models, otherModels = noOtherModels, record =
 }
 
 function inference(models: TensorRegistry, record: Record): Operation<Fields, { version: string; result: InferResult }> {
+  const use: TensorRegistry['use'] = (entry, work) => models.use(entry, work);
   return jsonOperation({
     name: 'tensors.inference',
+    alias: 'infer',
     method: 'POST',
     path: '/models/:version/inference',
     summary: 'Run a model once.',
@@ -70,17 +74,25 @@ function inference(models: TensorRegistry, record: Record): Operation<Fields, { 
       call.timings.inferenceMs = result.runMs;
       return { version: entry.files.version, result };
     },
+    streams: {
+      wanted: () => false,
+      events: (fields, call) => oneInferenceEvents(use, models.find(wanted(call), 'version'), fields, call, record),
+    },
     encode: ({ version, result }) => jsonBytesReply(inferenceJson(version, result)),
     encodeError: detailError,
   });
 }
 
+type BatchInput = { readonly requests: readonly unknown[]; readonly stream: boolean };
+
 function batch(
   models: TensorRegistry,
   record: Record,
-): Operation<readonly unknown[], { version: string; results: readonly (InferResult | ServerError)[] }> {
+): Operation<BatchInput, { version: string; results: readonly (InferResult | ServerError)[] }> {
+  const use: TensorRegistry['use'] = (entry, work) => models.use(entry, work);
   return jsonOperation({
     name: 'tensors.inference_batch',
+    alias: 'infer_batch',
     method: 'POST',
     path: '/models/:version/inference/batch',
     summary: `Run a model on up to ${tensorBatchItemsMax} requests; one that is wrong does not fail the others.`,
@@ -88,20 +100,27 @@ function batch(
     scope: 'infer',
     requestSchema: BatchRequest,
     responseSchema: BatchResponse,
-    decodeBody(body) {
-      const requests = Array.isArray(body) ? (body as unknown[]) : objectOf(body, 'The body')['requests'];
+    binaryTypes: [sseContentType, ndjsonContentType],
+    decodeBody(body, call) {
+      const fields: Fields = Array.isArray(body) ? { requests: body } : objectOf(body, 'The body');
+      const { requests } = fields;
+      const stream = flagOf(fields, 'stream', acceptsEvents(call));
       if (!Array.isArray(requests))
         throw new ServerError('REQUEST_INVALID', "'requests' must be a list.", { field: 'requests' });
       checkCount(requests.length, 'requests', tensorBatchItemsMax);
-      return requests as unknown[];
+      return { requests: requests as unknown[], stream };
     },
-    async run(requests, call) {
+    streams: {
+      wanted: ({ stream }) => stream,
+      events: ({ requests }, call) => inferenceEvents(use, models.find(wanted(call), 'version'), requests, call, record),
+    },
+    async run({ requests }, call) {
       const entry = models.find(wanted(call), 'version');
       // What is no object gets its error in its place, as if it were a request without fields.
       const isCancelled = (): boolean => call.cancelled;
       const good = requests.flatMap((fields, i) => (isObject(fields) ? [{ i, request: { fields, isCancelled } }] : []));
       const results: (InferResult | ServerError)[] = requests.map(
-        () => new ServerError('REQUEST_INVALID', 'The item must be a JSON object.'),
+        notAnObject,
       );
       const answered = await models.use(entry, (model) =>
         inferBatch(

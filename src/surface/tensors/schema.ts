@@ -62,7 +62,11 @@ export const InferenceResponse = Type.Object(
 
 const requests = Type.Array(InferenceRequest, { minItems: 1, maxItems: tensorBatchItemsMax });
 
-export const BatchRequest = Type.Union([Type.Object({ requests }), requests]);
+const stream = Type.Optional(
+  Type.Boolean({ description: 'Each result as it is done, as server-sent events or lines of JSON by the Accept header.' }),
+);
+
+export const BatchRequest = Type.Union([Type.Object({ requests, stream }), requests]);
 
 export const BatchResponse = Type.Object({
   version: Type.String(),
