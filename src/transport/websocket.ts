@@ -61,12 +61,7 @@ export class SocketServer {
       jobs: new ResumableRequests(),
     };
     app.ws<Attached>(options.connect.path, {
-      // Above the largest request, so that one a little too large gets an answer and not a cut.
-      maxPayloadLength: options.requestBytesMax + socketMessageSlackBytes,
-      // The connection itself bounds what waits; a frame that were dropped here would be lost without a word.
-      maxBackpressure: 0,
-      idleTimeout: options.idleSeconds,
-      sendPingsAutomatically: true,
+      ...socketLimits(options),
       upgrade: (response, request, context) => this.#upgrade(response, request, context),
       open: (socket) => socket.getUserData().connection.opened(socket),
       message: (socket, message, isBinary) => socket.getUserData().connection.receive(new Uint8Array(message), isBinary),
@@ -138,6 +133,18 @@ export class SocketServer {
     const client = clientKey(response.getRemoteAddress(), header('x-forwarded-for'), trustedProxies);
     return new Connection(this.#setup, { header, requestId: head.requestId, client });
   }
+}
+
+/** What of the protocol below ours uWebSockets.js is told. Compression stays off: a small message could be a huge one. */
+export function socketLimits({ requestBytesMax, idleSeconds }: Pick<SocketOptions, 'requestBytesMax' | 'idleSeconds'>) {
+  return {
+    // Above the largest request, so that one a little too large gets an answer and not a cut.
+    maxPayloadLength: requestBytesMax + socketMessageSlackBytes,
+    // The connection itself bounds what waits; a frame that were dropped here would be lost without a word.
+    maxBackpressure: 0,
+    idleTimeout: idleSeconds,
+    sendPingsAutomatically: true,
+  } as const;
 }
 
 function newCall(operation: AnyOperation, head: RequestHead): Call {

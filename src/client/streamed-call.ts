@@ -1,0 +1,155 @@
+// One request on a WebSocket: what has come and not been taken, and who waits for it.
+import { errorOfFields } from './errors.ts';
+import type { Tensor } from './frames.ts';
+import { reasonOf } from './retry.ts';
+
+export type Message = {
+  /** `item`, `progress`, `chunk`, `summary` or `result`. */
+  readonly type: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** Of a binary message, by name: views of it. */
+  readonly tensors: Readonly<Record<string, Tensor>>;
+};
+
+export type CallOptions = {
+  readonly body?: unknown;
+  /** What would stand in the path: `{ version: '1.0' }`. */
+  readonly params?: Readonly<Record<string, string>>;
+  /** Raw inputs, by field of the body or by JSON pointer into it. */
+  readonly tensors?: Readonly<Record<string, Tensor>>;
+  /** Answers with raw data instead of numbers as text. */
+  readonly binary?: boolean;
+  /** Goes on after a lost connection; the server then keeps no more than the reader is behind. */
+  readonly resumable?: boolean;
+  readonly signal?: AbortSignal;
+};
+
+/** What carries it. */
+export type Carrier = {
+  send(fields: object, tensors?: Readonly<Record<string, Tensor>>): void;
+  ended(call: StreamedCall): void;
+};
+
+/** Messages taken before the server hears of it. */
+const acknowledgeEvery = 32;
+
+/** Iterated once. Ends after the summary or the result, which is the last message. */
+export class StreamedCall implements AsyncIterableIterator<Message> {
+  readonly id: string;
+  /** The summary or result, once it has been taken. */
+  last: Message | undefined;
+  readonly #op: string;
+  readonly #options: CallOptions;
+  readonly #carrier: Carrier;
+  #messages: Message[] = [];
+  #wake: (() => void) | undefined;
+  #error: Error | undefined;
+  #job: string | undefined;
+  #receivedSeq = 0;
+  #acknowledgedSeq = 0;
+  #isStarted = false;
+  #isOver = false;
+  readonly #onAbort = (): void => this.#cancel(reasonOf(this.#options.signal!));
+
+  constructor(id: string, op: string, options: CallOptions, carrier: Carrier) {
+    this.id = id;
+    this.#op = op;
+    this.#options = options;
+    this.#carrier = carrier;
+    const { signal } = options;
+    if (signal?.aborted === true) queueMicrotask(this.#onAbort);
+    else signal?.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  get canResume(): boolean {
+    return this.#job !== undefined || (this.#options.resumable === true && this.#receivedSeq === 0);
+  }
+
+  start(): void {
+    this.#isStarted = true;
+    const { body, params, tensors, binary, resumable } = this.#options;
+    const fields = { id: this.id, op: this.#op, body, params, binary, resumable };
+    this.#carrier.send(fields, tensors);
+  }
+
+  /** On a new connection. What was never accepted is asked for again. */
+  resume(): void {
+    if (this.#job === undefined) return this.start();
+    this.#carrier.send({ id: this.id, op: 'resume', job: this.#job, after: this.#receivedSeq });
+  }
+
+  receive(message: Message): void {
+    if (this.#isOver) return;
+    const { type, fields } = message;
+    if (type === 'accepted') {
+      this.#job = String(fields['job']);
+      return;
+    }
+    if (type === 'error' || type === 'rejected') return this.fail(errorOfFields(fields['error']));
+    if (typeof fields['seq'] === 'number') this.#receivedSeq = fields['seq'];
+    this.#messages.push(message);
+    if (isLast(message)) {
+      // All has arrived, so the server need not wait for the reader.
+      if (this.#job !== undefined) this.#carrier.send({ id: this.id, op: 'ack', seq: this.#receivedSeq });
+      this.#end();
+    }
+    this.#wake?.();
+  }
+
+  fail(error: Error): void {
+    if (this.#isOver) return;
+    this.#error = error;
+    this.#end();
+    this.#wake?.();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Message, undefined>> {
+    for (;;) {
+      const message = this.#messages.shift();
+      if (message !== undefined) {
+        this.#taken(message);
+        return { done: false, value: message };
+      }
+      if (this.#error !== undefined) throw this.#error;
+      if (this.#isOver) return { done: true, value: undefined };
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  /** Leaving a loop: cancels what is still to come. */
+  return(): Promise<IteratorResult<Message, undefined>> {
+    this.#cancel(undefined);
+    this.#messages = [];
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  #taken(message: Message): void {
+    const { seq } = message.fields;
+    if (isLast(message)) this.last = message;
+    if (typeof seq !== 'number' || this.#isOver || seq - this.#acknowledgedSeq < acknowledgeEvery) return;
+    this.#acknowledgedSeq = seq;
+    this.#carrier.send({ id: this.id, op: 'ack', seq });
+  }
+
+  #cancel(error: Error | undefined): void {
+    if (this.#isOver) return;
+    if (this.#isStarted) this.#carrier.send({ id: this.id, op: 'cancel' });
+    this.#error = error;
+    this.#end();
+    this.#wake?.();
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#carrier.ended(this);
+  }
+}
+
+function isLast({ type }: Message): boolean {
+  return type === 'summary' || type === 'result';
+}
