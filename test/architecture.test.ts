@@ -15,12 +15,15 @@ const layers: readonly (readonly string[])[] = [
   ['engine'],
   ['surface'],
   ['transport'],
+  // For other programs and browsers: stands by itself.
+  ['client'],
   ['server', 'caches', 'answers', 'kserve', 'models', 'stuck', 'replace', 'uploads', 'triton', 'prott5', 'cli', 'log', 'version', 'pull', 'warm', 'main'],
 ];
 
 /** Beyond the layers: who may import what across a thread or beside the line. */
 const narrow: Readonly<Record<string, readonly string[]>> = {
   transport: ['transport', 'operation', 'errors', 'limits'],
+  client: ['client'],
   'native-workers': ['native-workers', 'backend/protocol', 'backend/tensor-protocol', 'backend/check-protocol', 'backend/protobuf-file', 'backend/manifest', 'batch/select', 'tensor', 'limits', 'errors'],
 };
 

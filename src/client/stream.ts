@@ -31,7 +31,7 @@ export type Embedding = {
 const openState = 1;
 
 export class Stream {
-  readonly #connect: () => Promise<SocketLike>;
+  readonly #connect: () => SocketLike;
   readonly #retry: RetryOptions;
   readonly #calls = new Map<string, StreamedCall>();
   /** Calls beyond what the server takes at once, in their order. */
@@ -42,7 +42,7 @@ export class Stream {
   #isConnecting = false;
   #isClosed = false;
 
-  private constructor(connect: () => Promise<SocketLike>, retry: RetryOptions) {
+  private constructor(connect: () => SocketLike, retry: RetryOptions) {
     this.#connect = connect;
     this.#retry = retry;
   }
@@ -52,7 +52,7 @@ export class Stream {
     WebSocket: SocketConstructor, url: string, apiKey: string | undefined, retry: RetryOptions, signal?: AbortSignal,
   ): Promise<Stream> {
     const protocols = ['ortserve.v1', ...(apiKey === undefined ? [] : [`bearer.${protocolText(apiKey)}`])];
-    const stream = new Stream(() => openSocket(WebSocket, url, protocols), retry);
+    const stream = new Stream(() => new WebSocket(url, protocols), retry);
     await withRetries(() => stream.#open(), retry, signal);
     return stream;
   }
@@ -107,7 +107,9 @@ export class Stream {
 
   /** Resolves when the server has said hello. */
   async #open(): Promise<void> {
-    const socket = await this.#connect();
+    const socket = this.#connect();
+    socket.binaryType = 'arraybuffer';
+    // All listeners at once: the server's hello may come with the answer that opens the connection.
     const hello = new Promise<void>((resolve, reject) => {
       socket.addEventListener('message', ({ data }: { data: unknown }) => {
         const message = readMessage(data);
@@ -117,6 +119,9 @@ export class Stream {
         } else {
           this.#calls.get(String(message.fields['id']))?.receive(message);
         }
+      });
+      socket.addEventListener('error', ({ message }: { message?: string }) => {
+        reject(new ConnectionError(message === undefined || message === '' ? 'The server cannot be reached.' : message));
       });
       socket.addEventListener('close', ({ code, reason }: { code: number; reason: unknown }) => {
         const error = new ConnectionError(`The connection was closed: ${code} ${String(reason)}`.trimEnd());
@@ -180,17 +185,6 @@ export class Stream {
   #failAll(error: Error, which: (call: StreamedCall) => boolean): void {
     for (const call of [...this.#calls.values(), ...this.#waiting]) if (which(call)) call.fail(error);
   }
-}
-
-function openSocket(WebSocket: SocketConstructor, url: string, protocols: string[]): Promise<SocketLike> {
-  return new Promise((resolve, reject) => {
-    const socket = new WebSocket(url, protocols);
-    socket.binaryType = 'arraybuffer';
-    socket.addEventListener('open', () => resolve(socket));
-    socket.addEventListener('error', ({ message }: { message?: string }) => {
-      reject(new ConnectionError(message === undefined || message === '' ? 'The server cannot be reached.' : message));
-    });
-  });
 }
 
 function readMessage(data: unknown): Message {

@@ -11,3 +11,8 @@ export function skipUnlessRuns(what: string, command: string, ...args: readonly 
     return `needs ${what}`;
   }
 }
+
+/** Where the shell finds it. */
+export function programPath(command: string): string {
+  return execFileSync('which', [command], { encoding: 'utf8' }).trim();
+}
