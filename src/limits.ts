@@ -208,6 +208,8 @@ export const grpcStreamRequestsMax = 16;
 /** Inputs of a streamed request that are handed to the batcher at once, and those computed or waiting at most. */
 export const streamSliceInputs = 256;
 export const streamAheadInputs = 768;
+/** Rows of it that are written at once: a millisecond's work. */
+export const streamGroupRows = 32;
 /** A streamed answer that has nothing to say for so long says that it is alive. */
 export const eventHeartbeatMs = 15_000;
 /** Open WebSockets, and the requests of one that are not finished. */

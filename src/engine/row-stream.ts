@@ -1,7 +1,7 @@
 // The rows of one request as their batches end. The inputs go to the batcher a slice at a time, so a reader that does
 // not read holds back its own computation and no more than a window of rows.
 import type { Embedded, Waiter } from '../batch/job.ts';
-import { streamAheadInputs, streamSliceInputs } from '../limits.ts';
+import { streamAheadInputs, streamGroupRows, streamSliceInputs } from '../limits.ts';
 
 export type StreamedRow = {
   readonly index: number;
@@ -19,7 +19,7 @@ export type SliceTimes = Pick<Embedded, 'queueMs' | 'tokenizeMs' | 'inferenceMs'
 export type ComputeSlice = (from: number, to: number, waiter: Waiter) => Promise<SliceTimes>;
 
 /**
- * Rows that are there at the same time come together, in any order; returns what they took. Throws what a slice
+ * Rows that are there at the same time come together, up to a group, in any order; returns what they took. Throws what a slice
  * throws, at once. After `return` the rest is not computed.
  */
 export async function* streamRows(
@@ -47,7 +47,9 @@ class Slices {
   readonly #count: number;
   readonly #compute: ComputeSlice;
   readonly #reader: Waiter;
+  /** From `#head` on: not taken yet. */
   #ready: StreamedRow[] = [];
+  #head = 0;
   #handed = 0;
   #taken = 0;
   #running = 0;
@@ -63,10 +65,15 @@ class Slices {
     return this.#taken === this.#count && this.#running === 0;
   }
 
+  /** Few at a time: what is made of them takes the event loop's time and, until it is read, memory. */
   take(): readonly StreamedRow[] {
-    const rows = this.#ready;
-    this.#ready = [];
+    const rows = this.#ready.slice(this.#head, this.#head + streamGroupRows);
     this.#taken += rows.length;
+    this.#head += rows.length;
+    if (this.#head === this.#ready.length) {
+      this.#ready = [];
+      this.#head = 0;
+    }
     return rows;
   }
 
