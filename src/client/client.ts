@@ -5,8 +5,8 @@ import { Stream, type SocketConstructor } from './stream.ts';
 
 export { ConnectionError, RequestError } from './errors.ts';
 export type { Tensor, TypedArray } from './frames.ts';
-export { Stream } from './stream.ts';
-export type { CallOptions, Embedding, Message, StreamedCall } from './stream.ts';
+export { Stream, StreamedCall } from './stream.ts';
+export type { CallOptions, Embedding, Message } from './stream.ts';
 
 export type ClientOptions = Partial<RetryOptions> & {
   /** Where the server is: `http://localhost:8000`, with the prefix that a proxy may have. */

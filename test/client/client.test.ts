@@ -75,8 +75,7 @@ test('the client and the server', async (t) => {
     const { tensors, fields } = await stream.infer('1.0', { imu }, { body: { return_metrics: true } });
     const json = await client.infer<any>('1.0', { imu: [1, 2, 3, 4, 5, 6] });
     for (const [name, { data, shape }] of Object.entries(tensors)) {
-      // JSON has no negative zero.
-      assert.deepEqual([...data].map((value) => Math.fround(value as number) + 0), json[name].flat(9).map(Math.fround), name);
+      assert.deepEqual([...data].map(Number), json[name].flat(9).map(Math.fround), name);
       assert.ok(shape.length > 0);
     }
     assert.deepEqual(fields['metrics'], json.metrics);
@@ -99,6 +98,11 @@ test('the client and the server', async (t) => {
     relay.breakAll();
     assert.equal((await stream.embed(model, 'later').next()).done, false, 'it connects again when it is asked');
   });
+});
+
+test('the package offers it by its name', async () => {
+  const found = (await import('ortserve/client' as string)) as object;
+  assert.deepEqual(Object.keys(found).sort(), ['Client', 'ConnectionError', 'RequestError', 'Stream', 'StreamedCall']);
 });
 
 async function failing(t: TestContext, answers: readonly { status: number; headers?: Record<string, string> }[]): Promise<{ url: string; times: number[] }> {
