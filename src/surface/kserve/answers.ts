@@ -108,5 +108,6 @@ export function indexRows(models: readonly KserveModel[], readyOnly: boolean): r
 function reasonOf(state: ModelState, failure: string | undefined): string {
   if (state === 'failed') return failure ?? '';
   if (state === 'unavailable') return 'its server does not answer';
+  if (state === 'stuck') return 'a run does not end';
   return state === 'absent' ? 'not loaded' : '';
 }
