@@ -2,126 +2,16 @@
 // a transport turns bytes into calls. Neither knows the other.
 import type { TSchema } from 'typebox';
 import { errorTable, ServerError, toServerError } from './errors.ts';
+import type { Call, Caller } from './operation/call.ts';
 import { eventReply } from './operation/event-text.ts';
 import { EventStream, type Streams } from './operation/events.ts';
+import { isStream, watched, type OwnedBody, type Reply, type StreamBody } from './operation/reply.ts';
 
-/** Milliseconds spent in each stage, filled by the engine, shown by the transport. */
-export type Timings = { queueMs?: number; tokenizeMs?: number; inferenceMs?: number };
-
-/** Who calls: the name of an API key, or `anonymous`. */
-export type Caller = { readonly name: string; readonly scopes: ReadonlySet<string> };
+export { Call, type Caller, type Timings } from './operation/call.ts';
+export { isStream, type Reply, type ReplyStream } from './operation/reply.ts';
 
 /** Decides whether a caller may do it; asked by every transport before the body. Throws ServerError. */
 export type Authorize = (operation: AnyOperation, header: (name: string) => string) => Caller;
-
-const noChunks: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }) };
-
-/** One request on its way. Made by a transport, ended by it; everyone between only reads it and adds timings. */
-export class Call {
-  readonly requestId: string;
-  /** Parsed path parameters by name, percent-decoded; `*` is the rest of a wildcard path. */
-  readonly parameters: Readonly<Record<string, string>>;
-  readonly timeoutMs: number;
-  readonly startedMs: number = performance.now();
-  readonly timings: Timings = {};
-  caller: Caller = { name: 'anonymous', scopes: new Set() };
-  /** The operation that answers; a choosing operation replaces it once the body is known. */
-  operation: AnyOperation;
-  /** The body of an operation that takes it as a stream; empty elsewhere. The chunks are the reader's. */
-  body: AsyncIterable<Uint8Array> = noChunks;
-  #cancelled = false;
-  #cancellation: AbortController | undefined;
-  readonly #header: (name: string) => string;
-  #query: string | URLSearchParams;
-
-  constructor(init: {
-    requestId: string;
-    operation: AnyOperation;
-    parameters?: Readonly<Record<string, string>>;
-    /** What follows the `?`, undecoded. */
-    query?: string | URLSearchParams;
-    timeoutMs: number;
-    header?: (name: string) => string;
-  }) {
-    this.requestId = init.requestId;
-    this.operation = init.operation;
-    this.parameters = init.parameters ?? {};
-    this.#query = init.query ?? '';
-    this.timeoutMs = init.timeoutMs;
-    this.#header = init.header ?? (() => '');
-  }
-
-  /** True once nobody waits: what is still queued for this call is dropped before it runs. */
-  get cancelled(): boolean {
-    return this.#cancelled;
-  }
-
-  /** Aborted with the call, for what can be stopped outside: a request to another server. */
-  get signal(): AbortSignal {
-    if (this.#cancellation === undefined) {
-      this.#cancellation = new AbortController();
-      if (this.#cancelled) this.#cancellation.abort();
-    }
-    return this.#cancellation.signal;
-  }
-
-  /** Says that nobody waits any more. */
-  cancel(): void {
-    if (this.#cancelled) return;
-    this.#cancelled = true;
-    this.#cancellation?.abort();
-  }
-
-  /** By `performance.now()`: after that the call has been answered. */
-  get deadlineMs(): number {
-    return this.startedMs + this.timeoutMs;
-  }
-
-  get query(): URLSearchParams {
-    // Few operations look at it, so it is parsed for those.
-    if (typeof this.#query === 'string') this.#query = new URLSearchParams(this.#query);
-    return this.#query;
-  }
-
-  /** A header's or metadata entry's value, '' when absent. `name` in lower case. */
-  header(name: string): string {
-    return this.#header(name);
-  }
-}
-
-/** A body that is made while it is sent. */
-export type ReplyStream = {
-  /**
-   * Pulled as the client takes them; `return` when it leaves, which may be before the first pull, so what must be
-   * given back is taken inside the iteration. A throw cuts the connection: a format that can tell of an error
-   * does that itself.
-   */
-  readonly chunks: AsyncIterable<string | Uint8Array>;
-  /** All chunks together, where that is known: then it is announced. */
-  readonly lengthBytes?: number;
-};
-
-export type Reply = {
-  readonly status: number;
-  readonly contentType: string;
-  /** Beyond those every answer gets. Values must be printable ASCII; the transport refuses others. */
-  readonly headers?: Readonly<Record<string, string>>;
-  /** Owned by the reply: nobody writes to it afterwards. */
-  readonly body: string | Uint8Array | ReplyStream;
-};
-
-export function isStream(body: Reply['body']): body is ReplyStream {
-  return typeof body === 'object' && 'chunks' in body;
-}
-
-/** The body comes as `call.body` while the operation runs; `decode` gets none of it. */
-export type StreamBody = { readonly kind: 'stream'; readonly bytesMax: () => number };
-
-/**
- * The body is collected into memory of its own, once, and is the operation's: it may be kept and transferred. It
- * begins `offsetBytes` after the start of its buffer, so that what lies inside it can be aligned.
- */
-export type OwnedBody = { readonly kind: 'owned'; readonly offsetBytes: (header: (name: string) => string) => number };
 
 export type Operation<In, Out> = {
   /** `openai.embeddings`: the metrics label, the log field and the WebSocket `op`. */
@@ -264,35 +154,6 @@ export function lastReply(error: ServerError): Reply {
     contentType: 'application/json',
     body: JSON.stringify({ error: { message: error.message, code: error.code } }),
   };
-}
-
-/** A stream that says once how it ended: with an error, with CANCELLED when it was given up, or with neither. */
-function watched(stream: ReplyStream, ended: (error: ServerError | undefined) => void): ReplyStream {
-  const inner = stream.chunks[Symbol.asyncIterator]();
-  let hasEnded = false;
-  const end = (error: ServerError | undefined): void => {
-    if (!hasEnded) ended(error);
-    hasEnded = true;
-  };
-  const chunks: AsyncIterableIterator<string | Uint8Array> = {
-    [Symbol.asyncIterator]: () => chunks,
-    next: async () => {
-      try {
-        const result = await inner.next();
-        if (result.done === true) end(undefined);
-        return result;
-      } catch (thrown) {
-        end(toServerError(thrown));
-        throw thrown;
-      }
-    },
-    return: async () => {
-      end(new ServerError('CANCELLED'));
-      await inner.return?.();
-      return { done: true, value: undefined };
-    },
-  };
-  return { ...stream, chunks };
 }
 
 function tell(observer: CallObserver, call: Call, reply: Reply, error: ServerError | undefined): void {
