@@ -12,7 +12,9 @@ const fileBytesMax = 512 * 1024;
 /** The first folder in `directory`, by name, that holds an encoder of proteins as Hugging Face lays one out. */
 export function findProteinFolder(directory: string): string | undefined {
   if (!existsSync(directory)) return undefined;
-  const folders = readdirSync(directory).sort().map((name) => path.join(directory, name));
+  // A bare file may be a tensor model; a link may lead to a folder.
+  const isFolder = (folder: string) => statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
+  const folders = readdirSync(directory).sort().map((name) => path.join(directory, name)).filter(isFolder);
   return folders.find((folder) => isProteinTokenizer(path.join(folder, 'tokenizer.json')));
 }
 
