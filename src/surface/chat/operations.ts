@@ -52,6 +52,7 @@ export function chatOperations(engine: AnswerEngine, options: ChatOptions): AnyO
 function chatCompletions(engine: AnswerEngine, options: ChatOptions): Operation<Input, Output> {
   return {
     name: 'openai.chat',
+    alias: 'chat',
     method: 'POST',
     path: '/v1/chat/completions',
     summary: 'Answer a chat from the semantic cache, or from the upstream. Streams with `stream: true`.',

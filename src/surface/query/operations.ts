@@ -40,6 +40,7 @@ export function plainQuestion(text: string, model: string, call: Call): CachedQu
 function query(engine: AnswerEngine, options: QueryOptions): AnyOperation {
   return jsonOperation<Input, Output>({
     name: 'cache.query',
+    alias: 'query',
     method: 'POST',
     path: '/query',
     summary: 'Answer a question from the semantic cache, or from the upstream.',
