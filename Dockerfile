@@ -24,6 +24,7 @@ COPY src/backend/triton/grpc_service.proto src/backend/triton/
 COPY src/surface/kserve/proto src/surface/kserve/proto
 COPY models/all-MiniLM-L6-v2 models/all-MiniLM-L6-v2
 COPY models/demo models/demo
+COPY models/verdict models/verdict
 COPY package.json LICENSE ./
 USER node
 VOLUME /data
