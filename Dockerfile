@@ -3,6 +3,8 @@ FROM node:22-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc tsconfig.json ./
 ENV ONNXRUNTIME_NODE_INSTALL=skip
+# hnswlib-node is compiled; the others bring their binaries.
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends python3 make g++ && rm -r /var/lib/apt/lists/*
 RUN npm ci --no-audit --no-fund
 COPY src src
 COPY native-workers native-workers

@@ -8,6 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LmdbStore } from '../../../src/cache/semantic/lmdb-store.ts';
 import { SemanticCache } from '../../../src/cache/semantic/semantic-cache.ts';
 import { countingMetrics, limits, model, partition, put, randoms, silent, vectorOf } from './support.ts';
+import { skipUnlessInstalled } from '../../support/programs.ts';
+
+const skip = skipUnlessInstalled('hnswlib-node');
 
 const questions = Array.from({ length: 300 }, (_, i) => `about thing ${i} and colour ${i * 7} in town ${i * 13}`);
 
@@ -47,7 +50,7 @@ async function prepare(t: TestContext): Promise<{ directory: string; graphs: str
   return { directory, graphs, file };
 }
 
-test('a saved graph is there at the start, and entries since then are found too', async (t) => {
+test('a saved graph is there at the start, and entries since then are found too', { skip }, async (t) => {
   const { directory, graphs } = await prepare(t);
   assert.equal(readdirSync(graphs).length, 2);
   const second = await open(directory);
@@ -65,7 +68,7 @@ test('a saved graph is there at the start, and entries since then are found too'
   assert.ok((await third.cache.lookup(partition, 'sun the under new something', async () => vectorOf('something new under the sun'))).hit);
 });
 
-test('a saved graph with any byte changed, cut, or of another kind is refused, and all is found', async (t) => {
+test('a saved graph with any byte changed, cut, or of another kind is refused, and all is found', { skip }, async (t) => {
   const { directory, file } = await prepare(t);
   const [hnsw, json] = [readFileSync(file('.hnsw')), readFileSync(file('.json'))];
   const [hnswFile, jsonFile] = [file('.hnsw'), file('.json')];
@@ -97,7 +100,7 @@ test('a saved graph with any byte changed, cut, or of another kind is refused, a
   }
 });
 
-test('a graph of another model is never compared with', async (t) => {
+test('a graph of another model is never compared with', { skip }, async (t) => {
   const { directory, graphs } = await prepare(t);
   const other = await open(directory, 'words-2');
   assert.equal(other.cache.stats().entriesInGraphs, 0);

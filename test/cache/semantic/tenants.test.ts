@@ -8,12 +8,15 @@ import { LmdbStore } from '../../../src/cache/semantic/lmdb-store.ts';
 import { SemanticCache } from '../../../src/cache/semantic/semantic-cache.ts';
 import type { Partition } from '../../../src/cache/semantic/types.ts';
 import { bytes, countingMetrics, model, randoms, silent, textOf, vectorOf } from './support.ts';
+import { skipUnlessInstalled } from '../../support/programs.ts';
+
+const skip = skipUnlessInstalled('hnswlib-node');
 
 const operations = 10_000;
 const restarts = 10;
 const words = ['red', 'green', 'tall', 'small', 'house', 'river', 'north', 'south'];
 
-test(`in ${operations} operations with restarts, growth, deletes and slots used again no tenant hits another's entry`, async (t) => {
+test(`in ${operations} operations with restarts, growth, deletes and slots used again no tenant hits another's entry`, { skip }, async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'ortserve-tenants-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   const random = randoms(20);

@@ -5,6 +5,9 @@ import { Graphs } from '../../../src/cache/semantic/graphs.ts';
 import { VectorIndex } from '../../../src/cache/semantic/vector-index.ts';
 import { Best, unitVector, VectorRows } from '../../../src/cache/semantic/vector-rows.ts';
 import { randoms, silent } from './support.ts';
+import { skipUnlessInstalled } from '../../support/programs.ts';
+
+const skip = skipUnlessInstalled('hnswlib-node');
 
 const dimension = 24;
 type Owner = { readonly name: number };
@@ -54,7 +57,7 @@ test('slots are used again and belong to their new owner only', () => {
 });
 
 for (const rowsMin of [1e9, 50]) {
-  test(`what is found is the nearest that is there, while rows come and go, ${rowsMin === 50 ? 'with a graph' : 'by scanning'}`, async (t) => {
+  test(`what is found is the nearest that is there, while rows come and go, ${rowsMin === 50 ? 'with a graph' : 'by scanning'}`, { skip: rowsMin === 50 && skip }, async (t) => {
     const random = randoms(7);
     const vector = () => unitVector(Float32Array.from({ length: dimension }, () => random() - 0.5), dimension);
     const index = newIndex(t, rowsMin);
@@ -91,7 +94,7 @@ for (const rowsMin of [1e9, 50]) {
   });
 }
 
-test('removed rows are not found though the graph still has them, and a graph full of them is built anew', async (t) => {
+test('removed rows are not found though the graph still has them, and a graph full of them is built anew', { skip }, async (t) => {
   const random = randoms(9);
   const index = newIndex(t, 100);
   const vector = () => unitVector(Float32Array.from({ length: dimension }, () => random() - 0.5), dimension);
