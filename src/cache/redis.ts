@@ -2,7 +2,7 @@
 // never holds one up beyond `waitMsMax`; what it cannot say is a miss, and counted. Nothing is written before the
 // answer is out of hand, and what waits to be written is bounded.
 import { setImmediate as turn } from 'node:timers/promises';
-import { redisDecodeSlice, redisLookupKeysMax, redisScanKeys, redisWriteMsMax } from '../limits.ts';
+import { redisDecodeSlice, redisLookupKeysMax, redisCountStepsMax, redisScanKeys, redisWriteMsMax } from '../limits.ts';
 import { Breaker } from './breaker.ts';
 import { globOf, type KeyPattern, type StoredPrecision } from './key.ts';
 import type { CachedVector, Lifetime } from './memory.ts';
@@ -121,12 +121,12 @@ export class RedisTier {
     return count;
   }
 
-  /** Memory and keys of the whole Redis; undefined when it does not say so in time. */
+  /** Memory of the whole Redis, and how many vectors it holds; undefined when it does not say so in time. */
   async usage(): Promise<{ memoryBytes: number; keys: number } | undefined> {
     if (!this.isUp) return undefined;
     try {
-      const asked = within(this.#options.waitMsMax, () => Promise.all([this.#client.info('memory'), this.#client.dbsize()]));
-      const [info, keys] = await asked;
+      const info = await within(this.#options.waitMsMax, () => this.#client.info('memory'));
+      const keys = await within(redisWriteMsMax, () => this.#countKeys());
       return { memoryBytes: Number(/^used_memory:(\d+)/m.exec(info)?.[1] ?? 0), keys };
     } catch {
       return undefined;
@@ -138,6 +138,21 @@ export class RedisTier {
     await this.#writer.close();
     this.#breaker.close();
     this.#client.disconnect();
+  }
+
+  /** Others may keep things in this Redis. Exact while it is small; else what a part of all keys says of them. */
+  async #countKeys(): Promise<number> {
+    let cursor = '0';
+    let own = 0;
+    let seen = 0;
+    for (let steps = 0; steps < redisCountStepsMax; steps += 1) {
+      const [next, keys] = await this.#client.scan(cursor, 'COUNT', redisScanKeys);
+      seen += keys.length;
+      own += keys.filter((key) => key.startsWith(keyPrefix)).length;
+      if (next === '0') return own;
+      cursor = next;
+    }
+    return Math.round((await this.#client.dbsize()) * (own / seen));
   }
 
   #findOne(key: string): Promise<CachedVector | undefined> {

@@ -1,7 +1,6 @@
 // The protein service with Redis: what one server has computed another need not, and the numbers are true.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { assertRight, compute, expectedOf, randomSequences, untilHealthy, type Answer } from '../support/protein-service.ts';
 import { RedisServer, skipUnlessRedis } from '../support/redis-server.ts';
 import { startServerProcess } from '../support/server-process.ts';
@@ -17,7 +16,7 @@ test('a second server answers from what the first has stored, and says what that
   const first = await startServerProcess(t, options);
   await untilHealthy(first);
   assertRight(((await (await compute(first, { sequences })).json()) as Answer).embeddings, expected, sequences);
-  while ((await redis.client.dbsize()) < sequences.length) await sleep(20);
+  await redis.keys(sequences.length);
   const computed = await triton.inferences();
 
   const second = await startServerProcess(t, options);
@@ -28,7 +27,7 @@ test('a second server answers from what the first has stored, and says what that
   assert.equal(await triton.inferences(), computed);
   t.diagnostic(`second server: ${JSON.stringify(answer.timing)}`);
 
-  const lengths = await Promise.all((await redis.client.keys('*')).map((key) => redis.client.strlen(key)));
+  const lengths = await Promise.all((await redis.keys(sequences.length)).map((key) => redis.client.strlen(key)));
   const ratio = lengths.reduce((sum, length) => sum + length, 0) / (sequences.length * 4096);
   const stats = async (server: typeof first) => (await (await fetch(`${server.url}/embeddings/cache/stats`)).json()) as any;
   const { compression_ratio, redis: store, misses } = await stats(first);

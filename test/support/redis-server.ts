@@ -56,10 +56,13 @@ export class RedisServer {
     await this.client.ping();
   }
 
-  /** Its keys, once there are `count` of them. */
+  /** The keys of vectors, once there are `count` of them. */
   async keys(count: number): Promise<string[]> {
-    while ((await this.client.dbsize()) < count) await sleep(5);
-    return (await this.client.keys('*')).sort();
+    for (;;) {
+      const keys = await this.client.keys('ortserve:embedding:*');
+      if (keys.length >= count) return keys.sort();
+      await sleep(5);
+    }
   }
 }
 
