@@ -22,12 +22,17 @@ export const keyFilePollMs = 1000;
 export const loadWaitersMax = 1024;
 /** How long a failed load is answered from memory before it is tried again. */
 export const loadRetryMs = 5000;
+/** While no model answers, how soon failed ones are loaded again; the wait doubles up to the maximum. */
+export const recoveryMs = 1000;
+export const recoveryMsMax = 60_000;
 /** An fp32 file larger than this is not loaded only to be compared with a quantised one. */
 export const precisionCheckBytesMax = 1024 ** 3;
 /** How long the end of the server waits for the last rows of the history. */
 export const historyCloseMsMax = 3000;
 /** Bodies of all requests together; above it new bodies are refused, so a burst cannot exhaust memory. */
 export const bodyBytesInFlightMax = 512 * 1024 * 1024;
+/** Of one body that is read while it comes, what waits for its reader: a slow disk behind a fast client. */
+export const streamWaitingBytesMax = 256 * 1024 * 1024;
 /** Of a refused body, how much beyond the maximum is read and thrown away so that the client sees the answer. */
 export const discardBytesMax = 64 * 1024 * 1024;
 /** Request ids longer than this are replaced, not cut: half an id is a wrong id. */

@@ -1,8 +1,11 @@
-// A request body that is read while it comes. Invariants: what waits for the reader is bounded, because the socket is
-// paused above a mark; chunks are copies, because uWebSockets.js detaches its own.
+// A request body that is read while it comes. Invariants: what waits for the reader counts in the server's budget and
+// has a bound of its own; chunks are copies, because uWebSockets.js detaches its own.
+//
+// The socket is paused above a mark, but uWebSockets.js reads on as long as a fast client has its buffer full.
 import type { HttpResponse } from 'uWebSockets.js';
 import { ServerError } from '../errors.ts';
-import { bodyTooLarge } from './body.ts';
+import { streamWaitingBytesMax } from '../limits.ts';
+import { bodyTooLarge, overloaded, type ByteBudget } from './body.ts';
 
 const pausedAboveBytes = 1024 * 1024;
 const resumedBelowBytes = 256 * 1024;
@@ -10,6 +13,7 @@ const resumedBelowBytes = 256 * 1024;
 export class BodyStream implements AsyncIterable<Uint8Array> {
   readonly #response: HttpResponse;
   readonly #bytesMax: number;
+  readonly #budget: ByteBudget;
   readonly #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #receivedBytes = 0;
@@ -21,19 +25,20 @@ export class BodyStream implements AsyncIterable<Uint8Array> {
   #onEnd: (() => void) | undefined;
 
   /** Only while the handler runs. The response must be open whenever the socket is paused or resumed: see `close`. */
-  constructor(response: HttpResponse, bytesMax: number) {
+  constructor(response: HttpResponse, bytesMax: number, budget: ByteBudget) {
     this.#response = response;
     this.#bytesMax = bytesMax;
+    this.#budget = budget;
     response.onData((chunk, isLast) => this.#push(chunk, isLast));
   }
 
-  /** For one reader, once. Throws REQUEST_TOO_LARGE, or CANCELLED when the client left. */
+  /** For one reader, once. Throws REQUEST_TOO_LARGE, OVERLOADED, or CANCELLED when the client left. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
     for (;;) {
       if (this.#error !== undefined) throw this.#error;
       const chunk = this.#waiting.shift();
       if (chunk !== undefined) {
-        this.#waitingBytes -= chunk.byteLength;
+        this.#give(chunk.byteLength);
         if (this.#waitingBytes < resumedBelowBytes) this.#resume();
         yield chunk;
       } else if (this.#state !== 'open') {
@@ -49,13 +54,19 @@ export class BodyStream implements AsyncIterable<Uint8Array> {
    * is more than `bytesMax`: then the connection is to be cut.
    */
   async discard(bytesMax: number): Promise<boolean> {
+    this.release();
     if (this.#state === 'ended') return true;
     this.#state = 'discarded';
     this.#discardedBytesLeft = bytesMax;
-    this.#waiting.length = 0;
     this.#resume();
     await new Promise<void>((resolve) => (this.#onEnd = resolve));
     return this.#discardedBytesLeft >= 0;
+  }
+
+  /** Gives up what waits, which nobody will read; harmless when repeated. */
+  release(): void {
+    this.#waiting.length = 0;
+    this.#give(this.#waitingBytes);
   }
 
   /** The response is gone. */
@@ -73,20 +84,29 @@ export class BodyStream implements AsyncIterable<Uint8Array> {
       return;
     }
     if (this.#state === 'ended') return;
-    if (this.#receivedBytes > this.#bytesMax) {
-      this.#fail(bodyTooLarge(this.#bytesMax));
-    } else if (chunk.byteLength > 0) {
-      this.#waiting.push(new Uint8Array(chunk.slice(0)));
-      this.#waitingBytes += chunk.byteLength;
-      if (this.#waitingBytes > pausedAboveBytes && !isLast) this.#pause();
-    }
+    if (this.#receivedBytes > this.#bytesMax) this.#fail(bodyTooLarge(this.#bytesMax));
+    else if (chunk.byteLength > 0 && this.#error === undefined) this.#hold(chunk, isLast);
     if (isLast) this.#end();
     else this.#wakeReader();
   }
 
+  #hold(chunk: ArrayBuffer, isLast: boolean): void {
+    if (this.#waitingBytes + chunk.byteLength > streamWaitingBytesMax || !this.#budget.take(chunk.byteLength)) {
+      return this.#fail(overloaded());
+    }
+    this.#waiting.push(new Uint8Array(chunk.slice(0)));
+    this.#waitingBytes += chunk.byteLength;
+    if (this.#waitingBytes > pausedAboveBytes && !isLast) this.#pause();
+  }
+
+  #give(bytes: number): void {
+    this.#waitingBytes -= bytes;
+    this.#budget.give(bytes);
+  }
+
   #fail(error: ServerError): void {
     this.#error ??= error;
-    this.#waiting.length = 0;
+    this.release();
     this.#wakeReader();
   }
 

@@ -6,7 +6,7 @@ import { discardBytesMax } from '../limits.ts';
 import type { Call, CallObserver, Outcome, Reply, ReplyStream } from '../operation.ts';
 import { isStream, lastReply, perform, refuse } from '../operation.ts';
 import { clientKey } from './address.ts';
-import type { BodyCollector } from './body.ts';
+import type { BodyCollector, ByteBudget } from './body.ts';
 import { BodyStream } from './body-stream.ts';
 import type { Cors } from './cors.ts';
 import { headerValue, retryAfterSeconds, serverTiming, statusLine } from './headers.ts';
@@ -88,8 +88,8 @@ export class Exchange {
   }
 
   /** Gives the call its body as it comes. Only while the handler runs. */
-  receiveStream(bytesMax: number): void {
-    this.#bodyStream = new BodyStream(this.#response, bytesMax);
+  receiveStream(bytesMax: number, budget: ByteBudget): void {
+    this.#bodyStream = new BodyStream(this.#response, bytesMax, budget);
     this.#call!.body = this.#bodyStream;
   }
 
@@ -247,6 +247,7 @@ export class Exchange {
     if (this.#call === undefined) return;
     if (this.#isPerformed) return;
     this.#body?.release();
+    this.#bodyStream?.release();
     refuse(this.#call, this.#hangUpError ?? new ServerError('CANCELLED'), this.#observer);
   }
 

@@ -206,7 +206,7 @@ export class HttpServer {
     const rate = limiter?.check(exchange.client(limiter.trustedProxies));
     if (!takesBody) return perform(exchange, noBytes, rate);
     if (way?.kind === 'stream') {
-      exchange.receiveStream(bodyBytesMax);
+      exchange.receiveStream(bodyBytesMax, this.#budget);
       return perform(exchange, noBytes, rate);
     }
     const offsetBytes = way?.offsetBytes((name) => head.header(name));
