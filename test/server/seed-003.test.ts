@@ -1,7 +1,8 @@
 // The service of versioned tensor models by its own description: every endpoint, field, command and option that its
 // text names.
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -17,9 +18,8 @@ const endpoints = [
   'GET /', 'GET /health', 'GET /stats',
   'GET /models', 'GET /models/{version}', 'GET /models/{version}/stats', 'POST /models/{version}/load', 'POST /models/{version}/unload',
   'POST /models/{version}/inference', 'POST /models/{version}/inference/batch', 'POST /models/compare', 'GET /inference/history',
+  'POST /models/upload', 'GET /models/{version}/download',
 ];
-/** These take files, and have a suite of their own. */
-const fileEndpoints = ['POST /models/upload', 'GET /models/{version}/download'];
 
 const options = ['MODEL_DIR', 'MONGODB_URL', 'REDIS_URL', 'DEVICE'];
 
@@ -60,7 +60,7 @@ const request = {
 
 test('this suite leaves out no endpoint, field, option or command of the text', { skip: skipUnless(descriptionsDirectory) }, () => {
   const text = description('003');
-  assert.deepEqual(new Set(found(text, /^- `((?:GET|POST) \/[^`]*)`/gm)), new Set([...endpoints, ...fileEndpoints]));
+  assert.deepEqual(new Set(found(text, /^- `((?:GET|POST) \/[^`]*)`/gm)), new Set(endpoints));
   assert.deepEqual(found(text, /^- `([A-Z_]+)` - /gm), options);
   for (const command of Object.values(commands)) assert.ok(text.includes(command), command);
   const [asked, answered] = found(text, /```json\n([\s\S]*?)```/g).map((json) => found(json, /^ +"(\w+)":/gm));
@@ -192,7 +192,39 @@ test('the endpoints answer as the text says', { skip: needsCurl() }, async (t) =
   assert.deepEqual(await server.stop(), { code: 0, signal: null });
 });
 
-// What the text says of upload and download is walked where files are sent: see `fileEndpoints`.
+test('POST /models/upload and GET /models/{version}/download: files in and out', { skip: needsCurl() }, async (t) => {
+  const directory = folderOf(t);
+  const server = await startServerProcess(t, { ...tiny, MODEL_DIR: directory, ALLOW_UPLOAD: 'true' });
+  const demo = path.join(demoDirectory, 'compressor/1.1');
+  const upload = (fields: string) => runPrinted(`curl -X POST http://localhost:8001/models/upload ${fields}`, server);
+
+  await t.test('an uploaded model is listed and answers', async () => {
+    const body = await upload(`-F "version=2.0" -F "file=@${demo}/model.onnx" -F "manifest=<${demo}/manifest.json"`);
+    assert.deepEqual([body.version, body.name], ['2.0', '2.0'], JSON.stringify(body));
+    const { models } = await runPrinted(commands.models, server);
+    assert.ok(models.some(({ version }: { version: string }) => version === '2.0'));
+    const answered = await send(server, 'POST /models/2.0/inference', { ...request, version: '2.0' });
+    assert.deepEqual([answered.status, answered.body.version], [200, '2.0']);
+  });
+
+  await t.test('the file comes back as it was', async () => {
+    const file = path.join(folderOf(t), 'downloaded.onnx');
+    execFileSync('curl', ['-sS', '--fail', '-o', file, `${server.url}/models/2.0/download`]);
+    assert.ok(readFileSync(file).equals(readFileSync(path.join(demo, 'model.onnx'))));
+    assert.equal((await send(server, 'GET /models/9.9/download')).status, 404);
+  });
+
+  await t.test('File upload validation: what is no model, has no version or is there already is refused', async () => {
+    const refused = [
+      await upload(`-F "version=3.0" -F "file=@${demo}/manifest.json"`),
+      await upload(`-F "file=@${demo}/model.onnx"`),
+      await upload(`-F "version=2.0" -F "file=@${demo}/model.onnx"`),
+      await upload('-F "version=3.0"'),
+    ];
+    for (const body of refused) assert.ok(typeof body.detail === 'string' && !body.detail.includes(directory), JSON.stringify(body));
+    assert.deepEqual(readdirSync(directory), ['2.0']);
+  });
+});
 
 test('MODEL_DIR, and databases that are away: the service degrades and answers', async (t) => {
   const directory = folderOf(t);
