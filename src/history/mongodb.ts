@@ -13,7 +13,7 @@ type Document = Omit<HistoryRow, 'id' | 'timestamp'> & { readonly _id: string; r
 const databaseStandard = 'ortserve';
 const collectionName = 'inference_history';
 /** Finding a server, and waiting for its answer: a lost database must not hold a batch or a reader for longer. */
-const connectMsMax = 5000;
+const connectMsMax = 1500;
 const answerMsMax = 10_000;
 const duplicateKey = 11_000;
 const namespaceNotFound = 26;
