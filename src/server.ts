@@ -15,6 +15,7 @@ import { Metrics } from './metrics.ts';
 import type { AnyOperation, CallObserver } from './operation.ts';
 import { embeddingModels, modelCache, modelFacts, tensorModels } from './models.ts';
 import { openAnswers } from './answers.ts';
+import { Recovery } from './registry/recovery.ts';
 import { Registry } from './registry/registry.ts';
 import { DetailError, detailError } from './surface/detail-errors.ts';
 import { docsOperations } from './surface/docs/operations.ts';
@@ -29,7 +30,7 @@ import { openaiGroup, openaiOperations } from './surface/openai/operations.ts';
 import { prott5Group } from './surface/prott5/operations.ts';
 import { cacheGroup } from './surface/query/operations.ts';
 import { socketOperation } from './surface/stream/operations.ts';
-import { systemGroup, systemOperations } from './surface/system/operations.ts';
+import { isReady, systemGroup, systemOperations } from './surface/system/operations.ts';
 import { tensorOperations } from './surface/tensors/operations.ts';
 import { TeiError, teiStatuses } from './surface/tei/errors.ts';
 import { teiEmbed, teiGroup } from './surface/tei/operations.ts';
@@ -154,6 +155,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   });
   // Whoever waits for ready() hears of it; the log has the reason.
   started.catch(() => {});
+  const recovery = new Recovery(() => registry.list(), () => starting || isReady({ accepting: () => true, starting: () => false, registry }));
   metrics.watch({
     requestsInFlight: () => http.inFlight + sockets.inFlight + (grpc?.inFlight ?? 0),
     sockets: () => sockets.connections,
@@ -167,6 +169,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     stuck,
     close: async () => {
       accepting = false;
+      recovery.close();
       await new Promise((resolve) => setTimeout(resolve, config.drainDelayMs));
       await Promise.all([http.drain(), sockets.drain(), grpc?.drain()]);
       await Promise.all([registry.close(), tensors.close()]);

@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { embeddedModelDirectory, tinyBertDirectory } from '../support/fixtures.ts';
 import { steadyLoad } from '../support/steady-load.ts';
 import { scene } from '../support/tensor-models.ts';
@@ -50,6 +51,19 @@ test('an embedding model is unloaded, loaded and loaded anew by its name', async
   assert.equal((await embed(server)).body.dimension, 384);
 
   assert.equal((await post(server, '/models/org/none/reload')).status, 404);
+});
+
+test('a server whose only model failed later is ready again without being asked, once the folder is whole', async (t) => {
+  const directory = copyOf(t, tinyBertDirectory);
+  const server = await startServerProcess(t, { MODEL_PATH: directory, MODEL_NAME: name, ENABLE_EMBEDDING_CACHE: 'false' });
+  const ready = async () => (await fetch(`${server.url}/readyz`)).status;
+  await post(server, '/models/org/tiny/unload');
+  writeFileSync(join(directory, 'config.json'), '{');
+  assert.equal((await embed(server)).status, 503);
+  assert.equal(await ready(), 503);
+  cpSync(tinyBertDirectory, directory, { recursive: true });
+  while ((await ready()) !== 200) await sleep(50);
+  assert.equal((await embed(server)).status, 200);
 });
 
 test('a reload of a broken folder leaves the old answers as they were', async (t) => {
