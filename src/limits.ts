@@ -89,8 +89,8 @@ export const compareRunsMax = 50;
 /** Keys of one MGET, and of one step through the keys of Redis. */
 export const redisLookupKeysMax = 1024;
 export const redisScanKeys = 1000;
-/** Steps of a count of the vectors in Redis; beyond them it is an estimate. */
-export const redisCountStepsMax = 50;
+/** Keys looked at to say how many vectors Redis holds; of more, a share. */
+export const redisCountedKeysMax = 10_000;
 /** Values read from one answer of Redis before others get their turn: half a millisecond's work. */
 export const redisDecodeSlice = 32;
 /** Vectors that wait to be written to Redis, in bytes as float32; above it new ones are dropped. */

@@ -168,7 +168,7 @@ export class EmbeddingCache {
     return Math.max(here, there);
   }
 
-  /** What Redis holds in all; undefined where there is none, or it does not say. */
+  /** Memory of the whole Redis, and its vectors; undefined where there is none, or it does not say. */
   async redisUsage(): Promise<{ memoryBytes: number; keys: number } | undefined> {
     return this.#redis?.usage();
   }

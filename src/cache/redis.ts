@@ -2,7 +2,7 @@
 // never holds one up beyond `waitMsMax`; what it cannot say is a miss, and counted. Nothing is written before the
 // answer is out of hand, and what waits to be written is bounded.
 import { setImmediate as turn } from 'node:timers/promises';
-import { redisDecodeSlice, redisLookupKeysMax, redisCountStepsMax, redisScanKeys, redisWriteMsMax } from '../limits.ts';
+import { redisCountedKeysMax, redisDecodeSlice, redisLookupKeysMax, redisScanKeys, redisWriteMsMax } from '../limits.ts';
 import { Breaker } from './breaker.ts';
 import { globOf, type KeyPattern, type StoredPrecision } from './key.ts';
 import type { CachedVector, Lifetime } from './memory.ts';
@@ -121,13 +121,14 @@ export class RedisTier {
     return count;
   }
 
-  /** Memory of the whole Redis, and how many vectors it holds; undefined when it does not say so in time. */
+  /** Memory of the whole Redis, and its vectors; undefined when it does not say so in time. */
   async usage(): Promise<{ memoryBytes: number; keys: number } | undefined> {
     if (!this.isUp) return undefined;
     try {
-      const info = await within(this.#options.waitMsMax, () => this.#client.info('memory'));
-      const keys = await within(redisWriteMsMax, () => this.#countKeys());
-      return { memoryBytes: Number(/^used_memory:(\d+)/m.exec(info)?.[1] ?? 0), keys };
+      return await within(redisWriteMsMax, async () => {
+        const info = await this.#client.info('memory');
+        return { memoryBytes: Number(/^used_memory:(\d+)/m.exec(info)?.[1] ?? 0), keys: await this.#count() };
+      });
     } catch {
       return undefined;
     }
@@ -140,19 +141,21 @@ export class RedisTier {
     this.#client.disconnect();
   }
 
-  /** Others may keep things in this Redis. Exact while it is small; else what a part of all keys says of them. */
-  async #countKeys(): Promise<number> {
-    let cursor = '0';
-    let own = 0;
+  /**
+   * Vectors among the keys of Redis, which may hold other things too. Counted while the keys are few; beyond that a
+   * sample says their share: SCAN goes by the hash of the keys, so its first steps are one.
+   */
+  async #count(): Promise<number> {
     let seen = 0;
-    for (let steps = 0; steps < redisCountStepsMax; steps += 1) {
+    let ours = 0;
+    let cursor = '0';
+    do {
       const [next, keys] = await this.#client.scan(cursor, 'COUNT', redisScanKeys);
       seen += keys.length;
-      own += keys.filter((key) => key.startsWith(keyPrefix)).length;
-      if (next === '0') return own;
+      for (const key of keys) if (key.startsWith(keyPrefix)) ours += 1;
       cursor = next;
-    }
-    return Math.round((await this.#client.dbsize()) * (own / seen));
+    } while (cursor !== '0' && seen < redisCountedKeysMax);
+    return cursor === '0' ? ours : Math.round((ours / seen) * (await this.#client.dbsize()));
   }
 
   #findOne(key: string): Promise<CachedVector | undefined> {

@@ -146,6 +146,18 @@ test('what waits is written before the end', { skip }, async (t) => {
   assert.equal(await server.client.dbsize(), 200);
 });
 
+test('vectors are counted among other keys; among very many, nearly', { skip }, async (t) => {
+  const server = await RedisServer.start(t);
+  const tier = await openTier(t, server);
+  for (let i = 0; i < 200; i++) tier.write(`key ${i}`, vectorOf(i));
+  await server.keys(200);
+  await server.client.set('another', 'x');
+  assert.equal((await tier.usage())?.keys, 200);
+  await server.client.mset(Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`another:${i}`, 'x'])));
+  const { keys } = (await tier.usage())!;
+  assert.ok(keys > 100 && keys < 300, `${keys} counted`);
+});
+
 test('values are deleted by the parts of their keys', { skip }, async (t) => {
   const server = await RedisServer.start(t);
   const tier = await openTier(t, server);

@@ -56,7 +56,7 @@ export class RedisServer {
     await this.client.ping();
   }
 
-  /** The keys of vectors, once there are `count` of them. */
+  /** The keys of its cached vectors, once there are `count` of them. */
   async keys(count: number): Promise<string[]> {
     for (;;) {
       const keys = await this.client.keys('ortserve:embedding:*');
