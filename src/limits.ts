@@ -229,6 +229,8 @@ export const socketBytesInFlightMax = 256 * 1024 * 1024;
 export const socketMessageSlackBytes = 1024 * 1024;
 /** Bytes that wait for one reader: above the first nothing is added to them but short notices, above both it is cut. */
 export const socketBufferBytesMax = 1024 * 1024;
+/** While draining: how long a reader may take nothing of what waits for it. */
+export const socketDrainStallMsMax = 2000;
 export const socketNoticeBytesMax = 1024 * 1024;
 /** Finished parts that a request holds for its reader; of one that can be resumed, those not acknowledged. */
 export const socketHeldBytesMax = 64 * 1024;

@@ -2,7 +2,7 @@
 // but itself; what waits for a slow reader is bounded; nothing touches the socket once it is closed.
 import type { WebSocket } from 'uWebSockets.js';
 import { ServerError, toServerError } from '../errors.ts';
-import { socketBufferBytesMax, socketNoticeBytesMax, socketRequestsLargeMax, socketRequestsMax } from '../limits.ts';
+import { socketBufferBytesMax, socketDrainStallMsMax, socketNoticeBytesMax, socketRequestsLargeMax, socketRequestsMax } from '../limits.ts';
 import { Call, refuse, type AnyOperation } from '../operation.ts';
 import { bodyTooLarge, overloaded } from './body.ts';
 import { errorFields, isBinaryPart, partFrame, readMessage, type ClientMessage } from './websocket-message.ts';
@@ -25,6 +25,8 @@ export class Connection implements PartSink {
   #socket: WebSocket<Attached> | undefined;
   #bytes = 0;
   #count = 0;
+  /** When its reader last took something, or had nothing to take. */
+  #tookMs = 0;
   #isDraining = false;
 
   constructor(setup: SocketSetup, init: { header: (name: string) => string; requestId: string; client: string }) {
@@ -66,6 +68,7 @@ export class Connection implements PartSink {
 
   /** The reader has taken some: each request in turn goes on, the one that waited longest first. */
   drained(): void {
+    this.#tookMs = performance.now();
     for (const request of [...this.#requests.values()]) {
       if (!this.#isWritable) return;
       // Those at the front are served first, so who was served goes to the end.
@@ -84,7 +87,15 @@ export class Connection implements PartSink {
   /** Takes no more requests, and ends when those it has are finished. */
   drain(): void {
     this.#isDraining = true;
+    this.#tookMs = performance.now();
     this.#endIfDrained();
+  }
+
+  /** Looks, while draining, whether its reader still takes what waits for it; ends the connection when not. */
+  endIfStalled(): void {
+    const nowMs = performance.now();
+    if (this.#socket === undefined || this.#socket.getBufferedAmount() === 0) this.#tookMs = nowMs;
+    else if (nowMs - this.#tookMs > socketDrainStallMsMax) this.#socket.close();
   }
 
   send(request: SocketRequest, parts: readonly NumberedPart[]): number {

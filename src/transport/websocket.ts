@@ -83,11 +83,17 @@ export class SocketServer {
     return [...this.#connections].reduce((sum, { requests }) => sum + requests, this.#setup.jobs.detached);
   }
 
-  /** Takes no more requests, and closes each connection with 1001 once those it has are answered. */
+  /**
+   * Takes no more requests, and closes each connection with 1001 once those it has are answered. A reader that takes
+   * nothing does not hold it up.
+   */
   async drain(): Promise<void> {
     this.#traffic.draining = true;
     for (const connection of this.#connections) connection.drain();
-    while (this.#connections.size > 0) await sleep(drainPollMs);
+    while (this.#connections.size > 0) {
+      await sleep(drainPollMs);
+      for (const connection of [...this.#connections]) connection.endIfStalled();
+    }
     this.close();
   }
 

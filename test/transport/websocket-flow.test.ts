@@ -44,6 +44,24 @@ test('who reads nothing and makes the server talk is cut off', async (t) => {
   await until(() => server.connections === 0, 'the server cut it off');
 });
 
+test('who reads nothing does not hold up draining', async (t) => {
+  const made = { items: 0 };
+  const { connect, server, ended } = await serveSockets(t, [counting(made)], { requestTimeoutMs: 60_000 });
+  const [stuck, slow] = [await connect(), await connect()];
+  await stuck.next('hello');
+  await slow.next('hello');
+  stuck.socket.pause();
+  stuck.send({ id: '1', op: 'count', body: many });
+  await until(() => made.items > 100, 'it began');
+  slow.send({ id: '1', op: 'count', body: many });
+  await slow.next('item');
+  await server.drain();
+  assert.equal(server.connections, 0);
+  assert.deepEqual(ended.map(({ error }) => error?.code), [undefined, 'CANCELLED'], 'who reads has got everything');
+  await until(() => slow.of('1', 'summary').length === 1, 'all came');
+  assert.equal((await slow.waitClosed()).code, 1001);
+});
+
 test('a reader that leaves ends what it asked for', async (t) => {
   const made = { items: 0 };
   const { connect, server, ended } = await serveSockets(t, [counting(made)]);
