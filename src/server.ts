@@ -132,6 +132,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
     ...rules,
     host: config.host,
     port: config.port,
+    upgraded: () => sockets.upgraded,
     errorShapes: [
       { prefix: '/', encodeError: detailError },
       { prefix: '/v1', encodeError: openaiError },

@@ -19,6 +19,8 @@ import type { ErrorShape, PathMatch, Route } from './routes.ts';
 import { optionsOf, Refusals, routesOf } from './routes.ts';
 
 export type HttpOptions = {
+  /** Connections that have become WebSockets since the start: another part drains them. */
+  readonly upgraded?: (() => number) | undefined;
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
@@ -117,12 +119,17 @@ export class HttpServer {
     // Looks, not time: a process that was held up for a second has not yet read what came in that second.
     let quietLooks = 0;
     let begun = this.#traffic.begun;
-    while (!this.#isClosed && (this.#traffic.inFlight > 0 || (this.#connections > 0 && quietLooks < drainQuietLooks))) {
+    while (!this.#isClosed && (this.#traffic.inFlight > 0 || (this.#open > 0 && quietLooks < drainQuietLooks))) {
       await sleep(drainPollMs);
       const isQuiet = this.#traffic.inFlight === 0 && this.#traffic.begun === begun;
       quietLooks = isQuiet ? quietLooks + 1 : 0;
       begun = this.#traffic.begun;
     }
+  }
+
+  /** uWebSockets.js tells of a connection's begin and end, but not of the end of one that became a WebSocket. */
+  get #open(): number {
+    return this.#connections - (this.#options.upgraded?.() ?? 0);
   }
 
   /** Ends every connection, idle or not; what is in flight is cancelled. */

@@ -47,6 +47,7 @@ export class SocketServer {
   readonly #cors: Cors;
   readonly #traffic: Traffic = { inFlight: 0, draining: false, begun: 0 };
   readonly #connections = new Set<Connection>();
+  #upgraded = 0;
 
   /** Throws when two operations have one name or alias. */
   constructor(app: TemplatedApp, operations: readonly AnyOperation[], options: SocketOptions) {
@@ -72,6 +73,11 @@ export class SocketServer {
         connection.closed();
       },
     });
+  }
+
+  /** Connections that were taken from HTTP since the start. */
+  get upgraded(): number {
+    return this.#upgraded;
   }
 
   get connections(): number {
@@ -115,6 +121,7 @@ export class SocketServer {
       return exchange.fail(thrown);
     }
     this.#connections.add(connection);
+    this.#upgraded += 1;
     const offers = protocolsOf(head).includes(socketProtocol);
     // Calls `open` before it returns.
     response.upgrade(

@@ -35,7 +35,7 @@ export async function serveSockets(
   };
   const server = new SocketServer(app, operations, { connect: connectOperation, idleSeconds: 60, ...shared });
   const http = await serveHttp(uws, app, [...operations, connectOperation], {
-    ...shared, host: '127.0.0.1', port: 0, errorShapes: [{ prefix: '/', encodeError }],
+    ...shared, upgraded: () => server.upgraded, host: '127.0.0.1', port: 0, errorShapes: [{ prefix: '/', encodeError }],
   });
   t.after(() => {
     server.close();

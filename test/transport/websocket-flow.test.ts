@@ -62,6 +62,19 @@ test('who reads nothing does not hold up draining', async (t) => {
   assert.equal((await slow.waitClosed()).code, 1001);
 });
 
+test('HTTP does not wait for connections that became WebSockets', async (t) => {
+  const { connect, http } = await serveSockets(t, [echo]);
+  const [open, gone] = [await connect(), await connect()];
+  gone.socket.close();
+  await gone.waitClosed();
+  let looks = 0;
+  const look = setInterval(() => { looks += 1; }, 10);
+  await http.drain();
+  clearInterval(look);
+  assert.ok(looks < 25, `${looks} looks: as many as idle connections get`);
+  assert.equal(open.closed, undefined);
+});
+
 test('a reader that leaves ends what it asked for', async (t) => {
   const made = { items: 0 };
   const { connect, server, ended } = await serveSockets(t, [counting(made)]);
