@@ -52,6 +52,10 @@ export const commands = {
     summary: 'Send the texts of a file to the server at HOST and PORT, for its cache.',
     operands: ['FILE'],
   },
+  cache: {
+    summary: 'The semantic cache there: stats, list, delete, purge, dump, load, warm.',
+    operands: ['ACTION', '[WORD...]'],
+  },
   'print-config': {
     summary: 'Print each option\'s value and where it came from.', operands: [], flag: { long: 'print-config' },
   },
@@ -72,6 +76,7 @@ export type Invocation =
     readonly warnings: readonly string[];
   }
   | { readonly command: 'warm'; readonly file: string; readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly command: 'cache'; readonly words: readonly string[]; readonly config: Config; readonly warnings: readonly string[] }
   | { readonly command: 'print-config'; readonly text: string; readonly warnings: readonly string[] }
   | { readonly command: 'help'; readonly text: string; readonly warnings: readonly [] }
   | { readonly command: 'version'; readonly warnings: readonly [] };
@@ -94,6 +99,7 @@ export function readCommandLine(argv: readonly string[], world: Omit<ConfigInput
     if (command === 'print-config') return { command, text: describeConfig(reading), warnings: reading.warnings };
     const { config, warnings } = reading;
     if (command === 'warm') return { command, file: operands[0]!, config, warnings };
+    if (command === 'cache') return { command, words: operands, config, warnings };
     return command === 'pull' ? { command, repo: operands[0], config, warnings } : { command, config, warnings };
   } catch (error) {
     if (error instanceof ConfigError) throw new ExitError('config', error.message);
@@ -155,8 +161,9 @@ function wordProblems(word: string, named: CommandName | undefined, operands: re
   const { operands: wanted } = commands[named];
   // In brackets stands what may be left out.
   const missing = wanted.slice(operands.length).find((operand) => !operand.startsWith('['));
-  if (missing !== undefined) return [`${named} needs a ${missing}.`];
-  const extra = operands[commands[named].operands.length];
+  if (missing !== undefined) return [`${named} needs ${/^[AEIOU]/.test(missing) ? 'an' : 'a'} ${missing}.`];
+  if (wanted.at(-1)?.endsWith('...]') === true) return [];
+  const extra = operands[wanted.length];
   return extra === undefined ? [] : [`${quoted(extra)} is one word too many.`];
 }
 

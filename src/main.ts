@@ -21,6 +21,10 @@ try {
     for (const warning of invocation.warnings) console.error(warning);
     const { warm } = await import('./warm.ts');
     await warm(invocation.file, invocation.config);
+  } else if (invocation.command === 'cache') {
+    for (const warning of invocation.warnings) console.error(warning);
+    const { runCacheCommand } = await import('./cache-command.ts');
+    await runCacheCommand(invocation.words, invocation.config);
   } else {
     for (const warning of invocation.warnings) console.error(warning);
     process.stdout.write(`${invocation.text.trimEnd()}\n`);

@@ -2,22 +2,24 @@
 // Standard output gets one line at the end; everything for people goes to standard error.
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ExitError } from './cli.ts';
 import type { Config } from './config.ts';
-import { echoCharsMax, retryAfterMsMin, warmRequestsAtOnce, warmTextsPerRequest, warmTriesMax } from './limits.ts';
+import { echoCharsMax, warmRequestsAtOnce, warmTextsPerRequest } from './limits.ts';
+import { ServerClient } from './server-client.ts';
 
 /** Sends each text of `file` to the server at the options' host and port. Throws ExitError. */
 export async function warm(file: string, config: Config): Promise<void> {
-  const server = new WarmClient(config);
-  const model = config.modelName ?? (await server.firstModel());
+  const server = new ServerClient(config);
+  const model = config.modelName ?? (await firstModel(server));
   let sent = 0;
   const running = new Set<Promise<void>>();
   for await (const texts of batches(textsOf(file))) {
-    const sending = server.embed(model, texts).then(() => {
+    const sending = embed(server, model, texts).then(() => {
       sent += texts.length;
       running.delete(sending);
     });
+    // The first failure is told; others of the same moment end with it.
+    sending.catch(() => {});
     running.add(sending);
     if (running.size >= warmRequestsAtOnce) await Promise.race(running);
   }
@@ -68,39 +70,13 @@ async function* batches(texts: AsyncIterable<string>): AsyncIterable<string[]> {
   if (batch.length > 0) yield batch;
 }
 
-class WarmClient {
-  readonly #url: string;
-  readonly #headers: Record<string, string>;
+async function firstModel(server: ServerClient): Promise<string> {
+  const { data } = (await (await server.ask('GET', '/v1/models')).json()) as { data: { id: string }[] };
+  if (data[0] === undefined) throw new ExitError('unavailable', `${server.url} has no embedding model.`);
+  return data[0].id;
+}
 
-  constructor({ host, port, apiKey }: Config) {
-    // Where a server listens on all addresses, it is on this machine.
-    const name = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
-    this.#url = `http://${name}:${port}`;
-    this.#headers = { 'content-type': 'application/json', ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }) };
-  }
-
-  async firstModel(): Promise<string> {
-    const { data } = (await (await this.#ask('/v1/models')).json()) as { data: { id: string }[] };
-    if (data[0] === undefined) throw new ExitError('unavailable', `${this.#url} has no embedding model.`);
-    return data[0].id;
-  }
-
-  async embed(model: string, input: readonly string[]): Promise<void> {
-    await (await this.#ask('/v1/embeddings', JSON.stringify({ model, input, encoding_format: 'base64' }))).arrayBuffer();
-  }
-
-  /** Waits where the server says that it is busy. */
-  async #ask(path: string, body?: string): Promise<Response> {
-    for (let tries = 1; ; tries += 1) {
-      const init = body === undefined ? { headers: this.#headers } : { method: 'POST', body, headers: this.#headers };
-      const answer = await fetch(this.#url + path, init).catch((error: Error) => {
-        throw new ExitError('unavailable', `${this.#url} cannot be reached: ${String((error.cause as Error | undefined)?.message ?? error.message)}`);
-      });
-      if (answer.ok) return answer;
-      const text = await answer.text();
-      const isBusy = answer.status === 429 || answer.status === 503;
-      if (!isBusy || tries === warmTriesMax) throw new ExitError('unavailable', `The server answered ${answer.status}: ${text.slice(0, 300)}`);
-      await sleep(Number(answer.headers.get('retry-after-ms') ?? retryAfterMsMin));
-    }
-  }
+async function embed(server: ServerClient, model: string, input: readonly string[]): Promise<void> {
+  const body = () => JSON.stringify({ model, input, encoding_format: 'base64' });
+  await (await server.ask('POST', '/v1/embeddings', body)).arrayBuffer();
 }

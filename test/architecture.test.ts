@@ -17,7 +17,7 @@ const layers: readonly (readonly string[])[] = [
   ['transport'],
   // For other programs and browsers: stands by itself.
   ['client'],
-  ['server', 'caches', 'answers', 'kserve', 'models', 'stuck', 'replace', 'uploads', 'triton', 'prott5', 'cli', 'log', 'version', 'pull', 'warm', 'main'],
+  ['server', 'caches', 'answers', 'kserve', 'models', 'stuck', 'replace', 'uploads', 'triton', 'prott5', 'cli', 'log', 'version', 'pull', 'warm', 'server-client', 'cache-command', 'main'],
 ];
 
 /** Beyond the layers: who may import what across a thread or beside the line. */
