@@ -155,7 +155,7 @@ export class AnswerEngine {
   /** Joins who asks the same, or asks the upstream. */
   async #fly(question: Question, cached: Boarding, call: Call, nearest: Nearest | undefined): Promise<Answered> {
     const joined = cached.read ? this.#flights?.join({ ...cached, question: cached.text, thresholdMin: cached.similarityMin }) : undefined;
-    if (joined === undefined) return this.#asked(this.#startFlight(question, cached), call, nearest);
+    if (joined === undefined || joined.flight.response.isAbandoned) return this.#asked(this.#startFlight(question, cached), call, nearest);
     this.#parts.observer.joined();
     const { flight } = joined;
     if (flight.streams === question.streams) return this.#asked(flight.response, call, nearest);

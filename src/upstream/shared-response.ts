@@ -35,6 +35,11 @@ export class SharedResponse {
     };
   }
 
+  /** Everybody left before its end: it comes to none, and nobody new may wait for it. */
+  get isAbandoned(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
   /** The bytes from the start as they come; throws what broke them off. */
   async *chunks(): AsyncGenerator<Uint8Array> {
     for (let next = 0; ;) {

@@ -80,7 +80,7 @@ export class Upstream {
     const bearer = apiKey === undefined ? authorization : `Bearer ${apiKey}`;
     return request(`${baseUrl.replace(/\/+$/, '')}/chat/completions`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', accept: '*/*', ...(bearer !== '' && { authorization: bearer }) },
+      headers: { 'content-type': 'application/json', accept: '*/*', 'accept-encoding': 'identity', ...(bearer !== '' && { authorization: bearer }) },
       body,
       signal,
       dispatcher: this.#agent,

@@ -90,3 +90,16 @@ test('when the last who waits leaves, the upstream is told to stop; before that 
   await assert.rejects(response.whole, codeOf('CANCELLED'));
   await until(() => server.abandoned === 1, 'it heard of it');
 });
+
+test('an answer that all have left is abandoned at once, one that came to its end is not', async (t) => {
+  const { ask } = await upstreamOf(t);
+  const left = ask('!delay 1000 Why?');
+  left.enter()();
+  assert.equal(left.isAbandoned, true);
+  await assert.rejects(left.whole, codeOf('CANCELLED'));
+  const ended = ask('Why?');
+  const leave = ended.enter();
+  await ended.whole;
+  leave();
+  assert.equal(ended.isAbandoned, false);
+});
