@@ -1,4 +1,4 @@
-// A Redis of the test's own: a process on a free port, without files. Ends with the test, frozen or not.
+// A Redis of the test's own: a process on a free port, without files unless the test gives a folder. Ends with the test, frozen or not.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
@@ -13,18 +13,21 @@ export class RedisServer {
   readonly port: number;
   /** For the test's own commands. */
   readonly client: Redis;
+  readonly #folder: string | undefined;
   #process: ChildProcess;
 
-  private constructor(port: number) {
+  private constructor(port: number, folder: string | undefined) {
     this.port = port;
-    this.#process = spawnRedis(port);
+    this.#folder = folder;
+    this.#process = spawnRedis(port, folder);
     this.client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => 20, maxRetriesPerRequest: null });
     // Not listening yet, or killed by the test.
     this.client.on('error', () => undefined);
   }
 
-  static async start(t: Pick<TestContext, 'after'>): Promise<RedisServer> {
-    const server = new RedisServer(await freePort());
+  /** With a folder, what it acknowledged is there after `kill` and `startAgain`. */
+  static async start(t: Pick<TestContext, 'after'>, folder?: string): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), folder);
     t.after(() => {
       server.client.disconnect();
       server.#process.kill('SIGKILL');
@@ -50,9 +53,9 @@ export class RedisServer {
     await once(this.#process, 'exit');
   }
 
-  /** After `kill`: empty, on the same port. */
+  /** After `kill`: on the same port, empty unless it has a folder. */
   async startAgain(): Promise<void> {
-    this.#process = spawnRedis(this.port);
+    this.#process = spawnRedis(this.port, this.#folder);
     await this.client.ping();
   }
 
@@ -66,8 +69,9 @@ export class RedisServer {
   }
 }
 
-function spawnRedis(port: number): ChildProcess {
-  const options = ['--port', String(port), '--save', '', '--appendonly', 'no', '--bind', '127.0.0.1'];
+function spawnRedis(port: number, folder: string | undefined): ChildProcess {
+  const kept = folder === undefined ? ['--appendonly', 'no'] : ['--appendonly', 'yes', '--appendfsync', 'always', '--dir', folder];
+  const options = ['--port', String(port), '--save', '', ...kept, '--bind', '127.0.0.1'];
   return spawn('redis-server', options, { stdio: 'ignore' });
 }
 
