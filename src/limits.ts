@@ -109,7 +109,6 @@ export const warmTriesMax = 30;
 export const breakerFailuresMax = 3;
 export const breakerProbeMs = 250;
 export const breakerReconnectProbes = 12;
-/** Rows of a scan for near questions before others get their turn: about a millisecond of 384 values each. */
 /** Rows of a scan for near questions before others get their turn: about half a millisecond of 384 values each. */
 export const semanticScanRows = 4096;
 /** From here on a partition has a graph: a scan of that many rows of 384 values takes longer than a graph and its thread. */
