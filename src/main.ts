@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // The program: reads the command line, serves until a signal, ends with a code that says why.
-import { ExitError, exitCodes, readCommandLine } from './cli.ts';
+import { ExitError, exitCodes, readCommandLine } from './command/cli.ts';
 import type { Config } from './config.ts';
 import { createLog, type Log } from './log.ts';
-import { killProcess, replaceProcess } from './replace.ts';
+import { killProcess, replaceProcess } from './assembly/replace.ts';
 import type { Server } from './server.ts';
 import { packageVersion } from './version.ts';
 
@@ -15,15 +15,15 @@ try {
     await serve(invocation.config, invocation.warnings);
   } else if (invocation.command === 'pull') {
     for (const warning of invocation.warnings) console.error(warning);
-    const { pull } = await import('./pull.ts');
+    const { pull } = await import('./command/pull.ts');
     await pull(invocation.repo, invocation.config);
   } else if (invocation.command === 'warm') {
     for (const warning of invocation.warnings) console.error(warning);
-    const { warm } = await import('./warm.ts');
+    const { warm } = await import('./command/warm.ts');
     await warm(invocation.file, invocation.config);
   } else if (invocation.command === 'cache') {
     for (const warning of invocation.warnings) console.error(warning);
-    const { runCacheCommand } = await import('./cache-command.ts');
+    const { runCacheCommand } = await import('./command/cache-command.ts');
     await runCacheCommand(invocation.words, invocation.config);
   } else {
     for (const warning of invocation.warnings) console.error(warning);

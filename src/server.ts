@@ -3,18 +3,18 @@ import { join } from 'node:path';
 import { authorizer, isLoopback } from './access/access.ts';
 import { KeyFile } from './access/key-file.ts';
 import { keyOfEverything, type ApiKey } from './access/keys.ts';
-import { openEmbeddingCache } from './caches.ts';
+import { openEmbeddingCache } from './assembly/caches.ts';
 import type { Redis } from './cache/redis-connection.ts';
 import type { Config } from './config.ts';
 import { EmbedEngine } from './engine/embed.ts';
-import { kserveParts } from './kserve.ts';
+import { kserveParts } from './assembly/kserve.ts';
 import { requestLog, type Log } from './log.ts';
 import { History } from './history/history.ts';
 import { historyCloseMsMax } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import type { AnyOperation, CallObserver } from './operation.ts';
-import { embeddingModels, modelCache, modelFacts, tensorModels } from './models.ts';
-import { openAnswers } from './answers.ts';
+import { embeddingModels, modelCache, modelFacts, tensorModels } from './assembly/models.ts';
+import { openAnswers } from './assembly/answers.ts';
 import { Recovery } from './registry/recovery.ts';
 import { Registry } from './registry/registry.ts';
 import { DetailError, detailError } from './surface/detail-errors.ts';
@@ -37,11 +37,11 @@ import { teiEmbed, teiGroup } from './surface/tei/operations.ts';
 import { serveHttp } from './transport/http.ts';
 import { loadUws } from './transport/listen.ts';
 import type { RateLimiter } from './transport/rate-limit.ts';
-import { prott5 } from './prott5.ts';
+import { prott5 } from './assembly/prott5.ts';
 import { SocketServer } from './transport/websocket.ts';
-import type { TritonModels } from './triton.ts';
-import { StuckModels } from './stuck.ts';
-import { openUploads } from './uploads.ts';
+import type { TritonModels } from './assembly/triton.ts';
+import { StuckModels } from './assembly/stuck.ts';
+import { openUploads } from './assembly/uploads.ts';
 import { packageVersion } from './version.ts';
 
 /** A running server. */
@@ -231,7 +231,7 @@ function observers(metrics: Metrics, requests: CallObserver): CallObserver {
 // Redis, the rate limiter and gRPC are off by default, and loading them takes a tenth of a second: only then.
 
 async function tritonOpener(url: string, config: Config, metrics: Metrics, log: Log): Promise<(registry: Registry) => TritonModels> {
-  const { TritonModels } = await import('./triton.ts');
+  const { TritonModels } = await import('./assembly/triton.ts');
   return (registry) => new TritonModels(url, config, registry, metrics, log);
 }
 

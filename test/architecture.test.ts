@@ -8,7 +8,7 @@ import { repositoryDirectory } from './support/repository.ts';
 const linesMax = 300;
 
 const layers: readonly (readonly string[])[] = [
-  ['limits', 'errors', 'tensor', 'asked-thread', 'lmdb-header'],
+  ['limits', 'errors', 'tensor', 'storage'],
   ['operation', 'metrics', 'config', 'access'],
   ['backend', 'batch', 'cache', 'upstream', 'native-workers'],
   ['registry', 'history', 'hub'],
@@ -17,7 +17,7 @@ const layers: readonly (readonly string[])[] = [
   ['transport'],
   // For other programs and browsers: stands by itself.
   ['client'],
-  ['server', 'caches', 'answers', 'kserve', 'models', 'stuck', 'replace', 'uploads', 'triton', 'prott5', 'cli', 'log', 'version', 'pull', 'warm', 'server-client', 'cache-command', 'main'],
+  ['server', 'assembly', 'command', 'log', 'version', 'main'],
 ];
 
 /** Beyond the layers: who may import what across a thread or beside the line. */

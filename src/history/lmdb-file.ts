@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Database, RootDatabase } from 'lmdb';
 import { historyPruneRows } from '../limits.ts';
-import { refuseDamaged } from '../lmdb-header.ts';
+import { refuseDamaged } from '../storage/lmdb-header.ts';
 import { type HistoryRow, idToBytes, lowestIdAt, outcomeOf } from './row.ts';
 import type { HistoryPage, HistoryQuery, Retention } from './store.ts';
 

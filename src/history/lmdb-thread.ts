@@ -1,6 +1,6 @@
 // Thread entry of the embedded history: one LMDB file, one request after the other.
 import { workerData } from 'node:worker_threads';
-import { answerThread } from '../asked-thread.ts';
+import { answerThread } from '../storage/asked-thread.ts';
 import { LmdbFile } from './lmdb-file.ts';
 import type { HistoryQuery, Retention } from './store.ts';
 import type { HistoryRow } from './row.ts';

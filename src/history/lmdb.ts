@@ -1,6 +1,6 @@
 // The embedded history, seen from the event loop: a thread of its own owns the file.
 // Commits that wait for the disk and scans of many rows block that thread only.
-import { AskedThread } from '../asked-thread.ts';
+import { AskedThread } from '../storage/asked-thread.ts';
 import type { ThreadData, ThreadRequest } from './lmdb-thread.ts';
 import type { HistoryPage, HistoryStore } from './store.ts';
 

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { HierarchicalNSW } from 'hnswlib-node';
-import { answerThread } from '../../asked-thread.ts';
+import { answerThread } from '../../storage/asked-thread.ts';
 import { semanticGraphEf, semanticGraphEfConstruction, semanticGraphLinks } from '../../limits.ts';
 
 export type GraphRequest =

@@ -1,7 +1,7 @@
 // One graph in the graphs' thread, and which of a partition's rows are in it.
 // Invariant: a slot is in the graph, or waits for it, or has no row. A label stands for one row for ever: a slot that
 // is used again gets a new label, so what the graph finds is the row that was meant or nothing.
-import type { AskedThread } from '../../asked-thread.ts';
+import type { AskedThread } from '../../storage/asked-thread.ts';
 import { semanticGraphAddRows } from '../../limits.ts';
 import type { GraphRequest } from './graph-thread.ts';
 

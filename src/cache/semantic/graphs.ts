@@ -1,7 +1,7 @@
 // The thread of all graphs, started when the first partition is large.
 // To end the process while the addon works aborts it: whoever opened a cache closes it first, which waits for the thread.
 // Invariant: where the addon is missing or its thread has died, there are no graphs, and whoever asks scans.
-import { AskedThread } from '../../asked-thread.ts';
+import { AskedThread } from '../../storage/asked-thread.ts';
 import { Graph } from './graph.ts';
 import type { GraphRequest } from './graph-thread.ts';
 

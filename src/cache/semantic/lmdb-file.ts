@@ -8,7 +8,7 @@
 import { mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Database, RootDatabase } from 'lmdb';
-import { refuseDamaged } from '../../lmdb-header.ts';
+import { refuseDamaged } from '../../storage/lmdb-header.ts';
 import { decodeUse, encodeUse } from './record.ts';
 import type { Use } from './store.ts';
 

@@ -1,6 +1,6 @@
 // The embedded store, seen from the event loop. Writes that come while one is under way share the next commit.
 // Invariant: the view hears of changes in the order of their commits, and only of those that were committed.
-import { AskedThread } from '../../asked-thread.ts';
+import { AskedThread } from '../../storage/asked-thread.ts';
 import { semanticReadBytes } from '../../limits.ts';
 import type { FileChange, FilePortion } from './lmdb-file.ts';
 import type { FileRequest } from './lmdb-thread.ts';

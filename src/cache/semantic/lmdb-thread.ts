@@ -1,6 +1,6 @@
 // Thread entry of the semantic cache's embedded file: one request after the other.
 import { workerData } from 'node:worker_threads';
-import { answerThread } from '../../asked-thread.ts';
+import { answerThread } from '../../storage/asked-thread.ts';
 import { LmdbFile, type FileChange } from './lmdb-file.ts';
 
 export type FileRequest =

@@ -1,11 +1,11 @@
 // The ProtT5 embedding service among the parts of this server: which model it runs, and what it may tell.
-import type { EmbeddingCache } from './cache/embedding-cache.ts';
-import type { Config } from './config.ts';
-import type { EmbedEngine } from './engine/embed.ts';
-import type { AnyOperation } from './operation.ts';
-import type { Registry } from './registry/registry.ts';
-import { prott5Operations } from './surface/prott5/operations.ts';
-import type { CacheSource, TritonState } from './surface/prott5/status.ts';
+import type { EmbeddingCache } from '../cache/embedding-cache.ts';
+import type { Config } from '../config.ts';
+import type { EmbedEngine } from '../engine/embed.ts';
+import type { AnyOperation } from '../operation.ts';
+import type { Registry } from '../registry/registry.ts';
+import { prott5Operations } from '../surface/prott5/operations.ts';
+import type { CacheSource, TritonState } from '../surface/prott5/status.ts';
 
 export type Prott5Parts = {
   readonly config: Config;

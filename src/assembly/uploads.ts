@@ -1,11 +1,11 @@
 // Uploads of tensor models: where they go, what bounds them, and what the log and the metrics hear of them.
 import { join } from 'node:path';
-import type { Config } from './config.ts';
-import type { Log } from './log.ts';
-import type { Metrics } from './metrics.ts';
-import { ModelUploads } from './registry/model-uploads.ts';
-import { removeLeftovers } from './registry/staging.ts';
-import type { TensorModels } from './registry/tensor-models.ts';
+import type { Config } from '../config.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import { ModelUploads } from '../registry/model-uploads.ts';
+import { removeLeftovers } from '../registry/staging.ts';
+import type { TensorModels } from '../registry/tensor-models.ts';
 
 /** Where models are looked for first and uploads go: MODEL_DIR, else a folder in DATA_DIR. */
 export function modelDirectoryOf(config: Config): string {

@@ -1,7 +1,7 @@
 // The models whose workers do not come back from a run. Native code that loops cannot be stopped inside a process, so
 // whoever hears of one replaces the process.
-import type { Log } from './log.ts';
-import type { Metrics } from './metrics.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
 
 export class StuckModels {
   readonly names: string[] = [];

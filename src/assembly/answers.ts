@@ -2,20 +2,20 @@
 // without UPSTREAM_URL no HTTP client is loaded.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { SemanticCache } from './cache/semantic/semantic-cache.ts';
+import type { SemanticCache } from '../cache/semantic/semantic-cache.ts';
 import { openSemanticCache } from './caches.ts';
-import type { Config } from './config.ts';
-import { AnswerEngine } from './engine/answer.ts';
-import { ServerError } from './errors.ts';
-import { loadRetryMs } from './limits.ts';
-import type { EmbedEngine } from './engine/embed.ts';
-import type { Log } from './log.ts';
-import type { Metrics } from './metrics.ts';
-import type { AnyOperation } from './operation.ts';
-import { chatOperations } from './surface/chat/operations.ts';
-import { entryOperations } from './surface/query/entries.ts';
-import { queryOperations } from './surface/query/operations.ts';
-import type { Upstream } from './upstream/upstream.ts';
+import type { Config } from '../config.ts';
+import { AnswerEngine } from '../engine/answer.ts';
+import { ServerError } from '../errors.ts';
+import { loadRetryMs } from '../limits.ts';
+import type { EmbedEngine } from '../engine/embed.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { AnyOperation } from '../operation.ts';
+import { chatOperations } from '../surface/chat/operations.ts';
+import { entryOperations } from '../surface/query/entries.ts';
+import { queryOperations } from '../surface/query/operations.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 
 export type Answers = {
   readonly operations: readonly AnyOperation[];
@@ -69,7 +69,7 @@ export async function openAnswers(
 
 async function openUpstream(config: Config): Promise<Upstream | undefined> {
   if (config.upstreamUrl === undefined) return undefined;
-  const { Upstream } = await import('./upstream/upstream.ts');
+  const { Upstream } = await import('../upstream/upstream.ts');
   const { upstreamUrl: baseUrl, upstreamApiKey: apiKey, upstreamTimeoutMs: timeoutMs, upstreamRetries: retries } = config;
   return new Upstream({ baseUrl, apiKey, timeoutMs, retries });
 }

@@ -2,30 +2,30 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openOnnxBackend, type OnnxOptions } from './backend/onnx.ts';
-import type { Patience } from './backend/worker-pool.ts';
-import { chooseDevices } from './backend/devices.ts';
-import type { EmbeddingManifest } from './backend/manifest.ts';
-import { coresAvailable } from './config/cores.ts';
-import type { Config } from './config.ts';
-import { ServerError } from './errors.ts';
-import type { Log } from './log.ts';
-import type { Metrics } from './metrics.ts';
-import type { ModelFacts } from './metrics/model-series.ts';
-import { EmbeddingModel } from './registry/embedding-model.ts';
-import { modelIdentity } from './registry/identity.ts';
-import { readManifest } from './registry/manifest.ts';
-import { checkIdentity, checkPrecision, exactFileBeside, isPrecise } from './registry/precision-check.ts';
-import { ModelCache } from './registry/model-cache.ts';
-import { findProteinFolder } from './registry/protein.ts';
-import type { ModelEntry, Registry } from './registry/registry.ts';
-import { openTensorModel } from './registry/tensor-model.ts';
-import { TensorModels } from './registry/tensor-models.ts';
+import { openOnnxBackend, type OnnxOptions } from '../backend/onnx.ts';
+import type { Patience } from '../backend/worker-pool.ts';
+import { chooseDevices } from '../backend/devices.ts';
+import type { EmbeddingManifest } from '../backend/manifest.ts';
+import { coresAvailable } from '../config/cores.ts';
+import type { Config } from '../config.ts';
+import { ServerError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { ModelFacts } from '../metrics/model-series.ts';
+import { EmbeddingModel } from '../registry/embedding-model.ts';
+import { modelIdentity } from '../registry/identity.ts';
+import { readManifest } from '../registry/manifest.ts';
+import { checkIdentity, checkPrecision, exactFileBeside, isPrecise } from '../registry/precision-check.ts';
+import { ModelCache } from '../registry/model-cache.ts';
+import { findProteinFolder } from '../registry/protein.ts';
+import type { ModelEntry, Registry } from '../registry/registry.ts';
+import { openTensorModel } from '../registry/tensor-model.ts';
+import { TensorModels } from '../registry/tensor-models.ts';
 import { modelDirectoryOf } from './uploads.ts';
 
 /** The embedded model, and the name it answers to. */
 const embedded = {
-  directory: new URL('../../models/all-MiniLM-L6-v2/', import.meta.url),
+  directory: new URL('../../../models/all-MiniLM-L6-v2/', import.meta.url),
   name: 'sentence-transformers/all-MiniLM-L6-v2',
 };
 
@@ -120,7 +120,7 @@ function manifestWants(config: Config) {
 
 async function pullManifest(repository: string, config: Config, log: Log): Promise<EmbeddingManifest> {
   // A server with an embedded model never needs this part.
-  const { hubSettings, pullModel } = await import('./hub/pull.ts');
+  const { hubSettings, pullModel } = await import('../hub/pull.ts');
   const onWarning = (warning: string) => log.warn({ model: repository }, warning);
   const { directory } = await pullModel(repository, { settings: hubSettings(config), precision: config.precision, onWarning });
   return readManifest(directory, { ...manifestWants(config), name: nameOf(repository) });
@@ -219,7 +219,7 @@ export function tensorModels(config: Config, cache: ModelCache, metrics: Metrics
   const options = { intraOpThreads: coresAvailable(), intraOpSpinning, cpuArena, devices };
   return new TensorModels({
     directory: modelDirectoryOf(config),
-    otherDirectories: config.modelDirectory === undefined ? [fileURLToPath(new URL('../../models/demo/', import.meta.url))] : [],
+    otherDirectories: config.modelDirectory === undefined ? [fileURLToPath(new URL('../../../models/demo/', import.meta.url))] : [],
     cache,
     open: (files, onCrash, lose) => {
       const patience = patienceOf(config, () => {

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { textOfLine } from '../src/warm.ts';
-import { tinyBertDirectory } from './support/fixtures.ts';
-import { mainFile, serverEnvironment, startServerProcess } from './support/server-process.ts';
+import { textOfLine } from '../../src/command/warm.ts';
+import { tinyBertDirectory } from '../support/fixtures.ts';
+import { mainFile, serverEnvironment, startServerProcess } from '../support/server-process.ts';
 
 test('a line is a text, a JSON string, or an object with one', () => {
   assert.equal(textOfLine('just words'), 'just words');

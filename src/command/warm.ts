@@ -3,8 +3,8 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { ExitError } from './cli.ts';
-import type { Config } from './config.ts';
-import { echoCharsMax, warmRequestsAtOnce, warmTextsPerRequest } from './limits.ts';
+import type { Config } from '../config.ts';
+import { echoCharsMax, warmRequestsAtOnce, warmTextsPerRequest } from '../limits.ts';
 import { ServerClient } from './server-client.ts';
 
 /** Sends each text of `file` to the server at the options' host and port. Throws ExitError. */

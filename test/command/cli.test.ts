@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { ExitError, commands, exitCodes, helpText, readCommandLine } from '../src/cli.ts';
-import type { Invocation } from '../src/cli.ts';
-import type { Config } from '../src/config.ts';
+import { ExitError, commands, exitCodes, helpText, readCommandLine } from '../../src/command/cli.ts';
+import type { Invocation } from '../../src/command/cli.ts';
+import type { Config } from '../../src/config.ts';
 
 const world = { environment: {}, directory: join(tmpdir(), 'no-such-folder') };
 const read = (...argv: readonly string[]): Invocation => readCommandLine(argv, world);

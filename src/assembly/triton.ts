@@ -1,17 +1,17 @@
 // The models of a Triton server among those of this one: loaded when Triton has them, looked at for changes, and told
 // of in the log and the metrics. Imported only where TRITON_URL is set, since gRPC takes its time to load.
-import { TritonBackend } from './backend/triton/backend.ts';
-import { tritonAddress, TritonClient } from './backend/triton/client.ts';
-import { callFailure, unavailable } from './backend/triton/failures.ts';
-import { readTritonModel, type TritonModel } from './backend/triton/model.ts';
-import { TritonWatch } from './backend/triton/watch.ts';
-import type { ModelTraits } from './backend/manifest.ts';
-import type { Config } from './config.ts';
-import { inputTokenIdsMax, tritonRefreshMs } from './limits.ts';
-import type { Log } from './log.ts';
-import type { Metrics } from './metrics.ts';
-import { EmbeddingModel } from './registry/embedding-model.ts';
-import type { KnownModel, Registry } from './registry/registry.ts';
+import { TritonBackend } from '../backend/triton/backend.ts';
+import { tritonAddress, TritonClient } from '../backend/triton/client.ts';
+import { callFailure, unavailable } from '../backend/triton/failures.ts';
+import { readTritonModel, type TritonModel } from '../backend/triton/model.ts';
+import { TritonWatch } from '../backend/triton/watch.ts';
+import type { ModelTraits } from '../backend/manifest.ts';
+import type { Config } from '../config.ts';
+import { inputTokenIdsMax, tritonRefreshMs } from '../limits.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import { EmbeddingModel } from '../registry/embedding-model.ts';
+import type { KnownModel, Registry } from '../registry/registry.ts';
 
 export class TritonModels {
   readonly names: readonly string[];

@@ -1,12 +1,12 @@
 // The command line: which command, which flags, and the exit codes. Reads, never acts: main.ts does that.
 import { parseArgs } from 'node:util';
-import { optionsHelp, wrap } from './config/help.ts';
-import { nearestName } from './config/nearest.ts';
-import { options } from './config/schema.ts';
-import type { OptionName, OptionSchema } from './config/schema.ts';
-import { ConfigError, describeConfig, readConfig } from './config.ts';
-import type { Config, ConfigInput } from './config.ts';
-import { echoCharsMax } from './limits.ts';
+import { optionsHelp, wrap } from '../config/help.ts';
+import { nearestName } from '../config/nearest.ts';
+import { options } from '../config/schema.ts';
+import type { OptionName, OptionSchema } from '../config/schema.ts';
+import { ConfigError, describeConfig, readConfig } from '../config.ts';
+import type { Config, ConfigInput } from '../config.ts';
+import { echoCharsMax } from '../limits.ts';
 
 /** What the process ends with, after sysexits.h; the only place that knows the numbers. */
 export const exitCodes = {

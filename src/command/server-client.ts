@@ -2,8 +2,8 @@
 import type { ReadStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ExitError } from './cli.ts';
-import type { Config } from './config.ts';
-import { retryAfterMsMin, warmTriesMax } from './limits.ts';
+import type { Config } from '../config.ts';
+import { retryAfterMsMin, warmTriesMax } from '../limits.ts';
 
 export class ServerClient {
   readonly url: string;

@@ -7,8 +7,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { ExitError } from './cli.ts';
-import type { Config } from './config.ts';
-import { cacheEntriesPageMax, echoCharsMax, warmRequestsAtOnce } from './limits.ts';
+import type { Config } from '../config.ts';
+import { cacheEntriesPageMax, echoCharsMax, warmRequestsAtOnce } from '../limits.ts';
 import { ServerClient } from './server-client.ts';
 
 type Action = {

@@ -4,10 +4,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openSemanticCache, type SemanticJudges } from '../src/caches.ts';
-import { configOf } from '../src/config.ts';
-import { createLog } from '../src/log.ts';
-import { Metrics } from '../src/metrics.ts';
+import { openSemanticCache, type SemanticJudges } from '../../src/assembly/caches.ts';
+import { configOf } from '../../src/config.ts';
+import { createLog } from '../../src/log.ts';
+import { Metrics } from '../../src/metrics.ts';
 
 const judges: SemanticJudges = {
   judgeOf: (mode, threshold) => ({ similarity }) => ({ same: similarity > 0.9, score: similarity, reason: `${mode} ${threshold}` }),

@@ -1,17 +1,17 @@
 // Joins the open inference protocol to the server: one set of models for its HTTP operations and its gRPC service.
-import type { Config } from './config.ts';
-import type { EmbedEngine } from './engine/embed.ts';
-import type { History } from './history/history.ts';
-import { bodyBytesInFlightMax } from './limits.ts';
-import type { AnyOperation } from './operation.ts';
-import type { Registry } from './registry/registry.ts';
-import type { TensorModels } from './registry/tensor-models.ts';
-import { Inflater } from './surface/kserve/compression.ts';
-import { KserveModels } from './surface/kserve/models.ts';
-import { kserveOperations } from './surface/kserve/operations.ts';
-import type { GrpcRules } from './transport/grpc/call.ts';
-import type { GrpcServer } from './transport/grpc/server.ts';
-import { isReady } from './surface/system/operations.ts';
+import type { Config } from '../config.ts';
+import type { EmbedEngine } from '../engine/embed.ts';
+import type { History } from '../history/history.ts';
+import { bodyBytesInFlightMax } from '../limits.ts';
+import type { AnyOperation } from '../operation.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { TensorModels } from '../registry/tensor-models.ts';
+import { Inflater } from '../surface/kserve/compression.ts';
+import { KserveModels } from '../surface/kserve/models.ts';
+import { kserveOperations } from '../surface/kserve/operations.ts';
+import type { GrpcRules } from '../transport/grpc/call.ts';
+import type { GrpcServer } from '../transport/grpc/server.ts';
+import { isReady } from '../surface/system/operations.ts';
 
 export type KserveSources = {
   readonly version: string;
@@ -49,7 +49,7 @@ export function kserveParts(config: Config, sources: KserveSources): KserveParts
       if (port === undefined) return undefined;
       // Loading these takes as long as the rest of the start.
       const [{ serveGrpc }, { grpcMethods }, { loadMessages, serviceName }] = await Promise.all([
-        import('./transport/grpc/server.ts'), import('./surface/kserve/grpc/operations.ts'), import('./surface/kserve/grpc/messages.ts'),
+        import('../transport/grpc/server.ts'), import('../surface/kserve/grpc/operations.ts'), import('../surface/kserve/grpc/messages.ts'),
       ]);
       const messages = loadMessages();
       const service = { name: serviceName, methods: grpcMethods(surface, messages), definition: messages.definition };

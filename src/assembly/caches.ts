@@ -1,15 +1,15 @@
 // The caches of a server, made as its options say.
 import { join } from 'node:path';
-import { EmbeddingCache } from './cache/embedding-cache.ts';
-import type { RedisTier } from './cache/redis.ts';
-import { defaultThresholds, type Policy } from './cache/semantic/decision.ts';
-import type { VectorModel } from './cache/semantic/holdings.ts';
-import type { SemanticCache } from './cache/semantic/semantic-cache.ts';
-import type { SemanticStore } from './cache/semantic/store.ts';
-import type { Judge, Learning } from './cache/semantic/types.ts';
-import type { Config } from './config.ts';
-import type { Log } from './log.ts';
-import type { Metrics } from './metrics.ts';
+import { EmbeddingCache } from '../cache/embedding-cache.ts';
+import type { RedisTier } from '../cache/redis.ts';
+import { defaultThresholds, type Policy } from '../cache/semantic/decision.ts';
+import type { VectorModel } from '../cache/semantic/holdings.ts';
+import type { SemanticCache } from '../cache/semantic/semantic-cache.ts';
+import type { SemanticStore } from '../cache/semantic/store.ts';
+import type { Judge, Learning } from '../cache/semantic/types.ts';
+import type { Config } from '../config.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
 
 /** Undefined where the options say so. */
 export async function openEmbeddingCache(config: Config, metrics: Metrics, log: Log): Promise<EmbeddingCache | undefined> {
@@ -28,8 +28,8 @@ export async function openEmbeddingCache(config: Config, metrics: Metrics, log: 
 async function openRedisTier(config: Config, url: string, log: Log): Promise<RedisTier> {
   // Loading it takes a tenth of a second: only where there is a Redis.
   const [{ connectRedis }, { RedisTier }] = await Promise.all([
-    import('./cache/redis-connection.ts'),
-    import('./cache/redis.ts'),
+    import('../cache/redis-connection.ts'),
+    import('../cache/redis.ts'),
   ]);
   return new RedisTier({
     client: connectRedis(url, log),
@@ -58,7 +58,7 @@ export async function openSemanticCache(
   config: Config, model: VectorModel, metrics: Metrics, log: Log, judges?: SemanticJudges,
 ): Promise<SemanticCache> {
   // Whoever does not need it does not load it.
-  const [{ SemanticCache }, store] = await Promise.all([import('./cache/semantic/semantic-cache.ts'), semanticStore(config, log)]);
+  const [{ SemanticCache }, store] = await Promise.all([import('../cache/semantic/semantic-cache.ts'), semanticStore(config, log)]);
   const cache = await SemanticCache.open({
     model,
     store,
@@ -87,13 +87,13 @@ function semanticPolicy({ semanticMode: mode, similarityThreshold }: Config, { j
 
 async function verdict(): Promise<SemanticJudges> {
   const [{ judgeOf }, { learningOf }] = await Promise.all([
-    import('./cache/semantic/verdict/judge.ts'),
-    import('./cache/semantic/learned-threshold.ts'),
+    import('../cache/semantic/verdict/judge.ts'),
+    import('../cache/semantic/learned-threshold.ts'),
   ]);
   return { judgeOf, learning: learningOf(errorMax) };
 }
 
 async function semanticStore({ redisUrl, dataDirectory }: Config, log: Log): Promise<SemanticStore> {
-  if (redisUrl === undefined) return new (await import('./cache/semantic/lmdb-store.ts')).LmdbStore(join(dataDirectory, 'semantic'), log);
-  return new (await import('./cache/semantic/redis-store.ts')).RedisStore({ url: redisUrl, log });
+  if (redisUrl === undefined) return new (await import('../cache/semantic/lmdb-store.ts')).LmdbStore(join(dataDirectory, 'semantic'), log);
+  return new (await import('../cache/semantic/redis-store.ts')).RedisStore({ url: redisUrl, log });
 }

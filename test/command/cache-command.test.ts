@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { mainFile, serverEnvironment, startServerProcess } from './support/server-process.ts';
+import { mainFile, serverEnvironment, startServerProcess } from '../support/server-process.ts';
 
 const key = 'k'.repeat(32);
 

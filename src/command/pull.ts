@@ -1,9 +1,9 @@
 // The command `pull`: models of the hub into the cache, so that a server starts with them or works offline.
 // Standard output gets only the folders, one line each; everything for people goes to standard error.
 import { ExitError } from './cli.ts';
-import type { Config } from './config.ts';
-import { ProgressLine } from './hub/progress.ts';
-import { HubError, hubSettings, pullModel } from './hub/pull.ts';
+import type { Config } from '../config.ts';
+import { ProgressLine } from '../hub/progress.ts';
+import { HubError, hubSettings, pullModel } from '../hub/pull.ts';
 
 /** Pulls `repo`, or without it each of the option `models`. Throws ExitError. */
 export async function pull(repo: string | undefined, config: Config): Promise<void> {
