@@ -13,7 +13,7 @@ test('without the addon everything is found by scanning', (t) => {
   // A copy without node_modules above it.
   const directory = mkdtempSync(join(tmpdir(), 'ortserve-no-addon-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
-  for (const name of ['limits.js', 'errors.js', 'asked-thread.js', 'cache/semantic']) cpSync(join(built, name), join(directory, name), { recursive: true });
+  for (const name of ['limits.js', 'errors.js', 'storage', 'cache/semantic']) cpSync(join(built, name), join(directory, name), { recursive: true });
   writeFileSync(join(directory, 'package.json'), '{"type":"module"}');
   writeFileSync(join(directory, 'main.js'), `
     import { Graphs } from './cache/semantic/graphs.js';
