@@ -1,13 +1,18 @@
 // `node dist/bench/transport.js [seconds]`: what each way to send a tensor costs, with a model that only gives it back.
-// For each size: JSON, binary and gRPC against a server of its own process, beside a bare ONNX Runtime call in this one.
+// For each size: JSON, binary, gRPC and WebSocket against a server of its own process, beside a bare ONNX Runtime call in
+// this one and, where there is one, beside a Triton whose Python backend gives the tensor back.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Client, credentials } from '@grpc/grpc-js';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { Pool } from 'undici';
+import WebSocket from 'ws';
+import { Client as OwnClient } from '../src/client/client.ts';
+import type { SocketConstructor } from '../src/client/stream.ts';
 import { loadMessages, serviceName } from '../src/surface/kserve/grpc/messages.ts';
 import { identity, identityFolder } from '../test/support/identity-models.ts';
+import { startTritonIdentity } from './triton-identity.ts';
 
 const seconds = Number(process.argv[2] ?? 1);
 const sizes = [1024, 16 * 1024, 256 * 1024, 1024 ** 2, 4 * 1024 ** 2, 16 * 1024 ** 2];
@@ -19,27 +24,31 @@ const fixtures = new URL('../../test/fixtures/tiny-bert', import.meta.url);
 
 type Way = { readonly name: string; send(): Promise<number> };
 type Measured = { readonly perSecond: number; readonly p50Ms: number };
-type BenchServer = { readonly process: ChildProcess; readonly httpPort: number; readonly grpcPort: number };
+type Ports = { readonly httpPort: number; readonly grpcPort: number };
+type BenchServer = Ports & { readonly process: ChildProcess };
 
 const { directory, remove } = identityFolder();
+const triton = await startTritonIdentity();
 const [server, counting] = await Promise.all([startServer([]), startServer(['--import', new URL('./count-copies.js', import.meta.url).href])]);
 try {
-  console.log(['tensor'.padStart(8), 'way'.padEnd(12), 'requests/s'.padStart(10), 'MB/s'.padStart(8), 'p50 ms'.padStart(8), 'copies/byte'].join('  '));
+  console.log(['tensor'.padStart(8), 'way'.padEnd(18), 'requests/s'.padStart(10), 'MB/s'.padStart(8), 'p50 ms'.padStart(8), 'copies/byte'].join('  '));
   for (const bytes of sizes) {
-    for (const way of [...ways(server, bytes), await bare(bytes)]) {
+    for (const way of [...ways(server, bytes), await socketWay(server, bytes), await bare(bytes), ...tritonWays(bytes)]) {
       const { perSecond, p50Ms } = await measure(way, way.name === 'bare ONNX' ? 1 : concurrency);
-      const copies = way.name === 'bare ONNX' ? '' : (await copiesPerByte(way.name, bytes)).toFixed(2);
-      console.log([sizeText(bytes).padStart(8), way.name.padEnd(12), perSecond.toFixed(0).padStart(10), ((perSecond * bytes) / 1e6).toFixed(0).padStart(8), p50Ms.toFixed(2).padStart(8), copies.padStart(11)].join('  '));
+      const copies = way.name === 'bare ONNX' || way.name.startsWith('Triton') ? '' : (await copiesPerByte(way.name, bytes)).toFixed(2);
+      console.log([sizeText(bytes).padStart(8), way.name.padEnd(18), perSecond.toFixed(0).padStart(10), ((perSecond * bytes) / 1e6).toFixed(0).padStart(8), p50Ms.toFixed(2).padStart(8), copies.padStart(11)].join('  '));
     }
   }
 } finally {
   for (const each of [server, counting]) each.process.kill('SIGTERM');
   remove();
+  await triton.stop();
 }
+if (triton.reason !== '') console.log(`no Triton: ${triton.reason}`);
 // Connections of the clients are still open.
 process.exit(0);
 
-function ways({ httpPort, grpcPort }: BenchServer, bytes: number): Way[] {
+function ways({ httpPort, grpcPort }: Ports, bytes: number): Way[] {
   const http = new Pool(`http://127.0.0.1:${httpPort}`, { connections: concurrency });
   const path = '/v2/models/identity_float32/infer';
   const values = Float32Array.from({ length: bytes / 4 }, (_, i) => Math.sin(i));
@@ -67,6 +76,22 @@ function jsonSender(text: string, post: (body: Buffer, headers: Record<string, s
   return () => post(body, {});
 }
 
+/** One connection for all requests in flight. */
+async function socketWay({ httpPort }: Ports, bytes: number): Promise<Way> {
+  const client = new OwnClient({ url: `http://127.0.0.1:${httpPort}`, WebSocket: WebSocket as unknown as SocketConstructor });
+  const stream = await client.stream();
+  const data = Float32Array.from({ length: bytes / 4 }, (_, i) => Math.sin(i));
+  const input = { datatype: 'float32', data, shape: [data.length] };
+  return { name: 'WebSocket', send: async () => (await stream.infer('identity_float32:1', { input })).tensors['output']!.data.length };
+}
+
+function tritonWays(bytes: number): Way[] {
+  if (triton.server === undefined) return [];
+  const portOf = (address: string): number => Number(address.split(':').at(-1));
+  const ports = { httpPort: portOf(triton.server.httpUrl), grpcPort: portOf(triton.server.address) };
+  return ways(ports, bytes).map((way) => ({ ...way, name: `Triton ${way.name}` }));
+}
+
 async function bare(bytes: number): Promise<Way> {
   const session = await InferenceSession.create(identity('float32', ['n']), { intraOpNumThreads: 1 });
   const tensor = new Tensor('float32', new Float32Array(bytes / 4), [bytes / 4]);
@@ -91,7 +116,7 @@ async function measure(way: Way, inFlight: number): Promise<Measured> {
 
 /** On a server that counts, which would be slower. Pieces of less than 512 bytes are not counted. */
 async function copiesPerByte(name: string, bytes: number): Promise<number> {
-  const way = ways(counting, bytes).find((each) => each.name === name)!;
+  const way = [...ways(counting, bytes), await socketWay(counting, bytes)].find((each) => each.name === name)!;
   await way.send();
   await counted();
   const requests = 4;
