@@ -42,7 +42,7 @@ test('gRPC is not loaded where nobody uses it', () => {
     console.log(Object.keys(createRequire('/').cache).filter((file) => file.includes('@grpc')).length);`;
   const loaded = (file: string) => Number(execFileSync(process.execPath, ['--input-type=module', '-e', program, join(repositoryDirectory, 'dist/src', file)]));
   assert.equal(loaded('server.js'), 0);
-  assert.ok(loaded('triton.js') > 0);
+  assert.ok(loaded('assembly/triton.js') > 0);
 });
 
 test('without any, the service says how to get one', async (t) => {
