@@ -21,15 +21,14 @@ The same source bytes give the same output bytes.
 """
 
 import argparse
-import json
 import math
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
+from folder import SourceError, read_model, write_folder
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
 # The first opset whose DequantizeLinear takes a scale per block, and the file format it belongs to.
@@ -47,10 +46,6 @@ VALUE_PROJECTIONS = r"(^|[./_])(value|v_proj|v_lin|SelfAttention[./]v)([./]|$)"
 
 # Steps of the scale search as shares of the scale that just reaches the block's largest value.
 SCALE_SHARES = np.linspace(0.70, 1.05, 64, dtype=np.float32)
-
-
-class SourceError(Exception):
-    """The source folder or its model is not one this script can compact."""
 
 
 def quantise(weight, axis, block):
@@ -259,20 +254,6 @@ def lookup_nodes(table, indices, output):
     ]
 
 
-def find_model(source):
-    for relative in ("onnx/model.onnx", "model.onnx"):
-        if (source / relative).is_file():
-            return source / relative
-    raise SourceError(f"{source} has neither onnx/model.onnx nor model.onnx")
-
-
-def load_model(path):
-    try:
-        return onnx.load(path)
-    except Exception as error:  # protobuf and missing external data fail in many ways.
-        raise SourceError(f"{path} is not a readable ONNX file: {error}") from error
-
-
 def raise_opset(model):
     """Return `model` at BLOCKED_OPSET or above."""
     if all(entry.domain not in ("", "ai.onnx") or entry.version >= BLOCKED_OPSET for entry in model.opset_import):
@@ -302,48 +283,9 @@ def compact_model(model, block, table_block, half):
     return model, compactor.counts
 
 
-def module_folders(source):
-    """Folders that modules.json names, such as 1_Pooling; Normalize often has none on disk."""
-    listing = source / "modules.json"
-    if not listing.is_file():
-        return []
-    try:
-        paths = [entry["path"] for entry in json.loads(listing.read_text("utf-8"))]
-    except (ValueError, TypeError, KeyError) as error:
-        raise SourceError(f"{listing} is not a list of modules: {error!r}") from error
-    for path in paths:
-        if Path(path).is_absolute() or ".." in Path(path).parts:
-            raise SourceError(f"{listing} names a folder outside the model: {path}")
-    return [source / path for path in paths if path and (source / path).is_dir()]
-
-
-def files_to_copy(source):
-    """Everything but the model's own weights, which the new ONNX file replaces."""
-    patterns = ("*.json", "*.txt", "*.model", "LICENSE*", "NOTICE*")
-    chosen = {path for pattern in patterns for path in source.glob(pattern) if path.is_file()}
-    for folder in module_folders(source):
-        chosen.update(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".onnx")
-    # The index of a sharded checkpoint is of no use without its shards.
-    return sorted(path for path in chosen if not path.name.endswith(".index.json"))
-
-
 def compact_folder(source, dest, block, table_block, half):
-    if not source.is_dir():
-        raise SourceError(f"{source} is not a folder")
-    if source.resolve() == dest.resolve():
-        raise SourceError("SOURCE and DEST are the same folder")
-    model_path = find_model(source)
-    model, counts = compact_model(load_model(model_path), block, table_block, half)
-
-    # Nothing is written before the model has passed, so a failure leaves no half-made folder.
-    for path in files_to_copy(source):
-        target = dest / path.relative_to(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    target = dest / "onnx" / "model.onnx"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(model.SerializeToString(deterministic=True))
-
+    model, counts = compact_model(read_model(source, dest), block, table_block, half)
+    target = write_folder(source, dest, model)
     done = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     print(f"{target}: {target.stat().st_size / 1e6:.2f} MB ({done})")
 

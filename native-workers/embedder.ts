@@ -1,8 +1,9 @@
-// One loaded model in one worker: tokenise, pad, run, pool, dense, cut, normalise.
+// One loaded model in one worker: tokenise, pack or pad, run, pool, dense, cut, normalise.
 // Invariant: row i of a reply belongs to input i, whatever order the inputs ran in.
 import type { EmbeddingManifest } from '../src/backend/manifest.ts';
 import type { DescribeReply, EmbedReply, EmbedTask, ProbeReply, ProbeTask } from '../src/backend/protocol.ts';
 import type { WorkerSettings } from '../src/backend/protocol.ts';
+import { packedRows, singleRows, type Row } from '../src/batch/pack.ts';
 import { cutRuns } from '../src/batch/select.ts';
 import { ServerError } from '../src/errors.ts';
 import { writeVector } from '../src/tensor/vector.ts';
@@ -40,6 +41,7 @@ export class Embedder {
       dimension: this.#steps.dimension,
       vocabularySize: this.#tokenizer.vocabularySize,
       inputTokensMax: this.#model.inputTokensMax,
+      packs: this.#session.packs,
       provider: this.#session.provider,
       fallback: this.#session.fallback,
       loadMs: this.#loadMs,
@@ -51,18 +53,17 @@ export class Embedder {
     const startedMs = performance.now();
     const inputs = task.inputs.map((input, i) => this.#encode(input, task, i));
     const tokenizedMs = performance.now();
-    const order = inputs.map((_, i) => i).sort((a, b) => inputs[a]!.ids.length - inputs[b]!.ids.length);
-    const lengths = order.map((i) => inputs[i]!.ids.length);
+    const rows = this.#rowsOf(inputs.map(({ ids }) => ids.length));
     const batch = { task, inputs, ...this.#emptyRows(task) };
-    const counts = this.#model.batchable ? cutRuns(lengths, task.runCost) : lengths.map(() => 1);
+    const counts = this.#model.batchable ? cutRuns(rows.map(({ tokens }) => tokens), task.runCost) : rows.map(() => 1);
     let start = 0;
     let tokensPadded = 0;
     for (const count of counts) {
-      const chosen = order.slice(start, start + count);
-      const output = await this.#session.run(chosen.map((i) => inputs[i]!.ids));
-      this.#writeRows(output, chosen, batch);
+      const run = rows.slice(start, start + count);
+      const output = await this.#session.run(run.map((row) => row.inputs.map((i) => inputs[i]!.ids)));
+      this.#writeRows(output, run, batch);
       start += count;
-      tokensPadded += count * lengths[start - 1]!;
+      tokensPadded += count * rows[start - 1]!.tokens;
     }
     return {
       ok: true,
@@ -80,17 +81,21 @@ export class Embedder {
   /** Made-up tokens: what is timed does not depend on their meaning. */
   async probe({ count, tokens }: ProbeTask): Promise<ProbeReply> {
     const length = Math.min(tokens, this.#model.inputTokensMax);
-    const row = Int32Array.from({ length }, (_, i) => (i * 31) % this.#tokenizer.vocabularySize);
-    const rows = new Array<Int32Array>(count).fill(row);
+    const ids = Int32Array.from({ length }, (_, i) => (i * 31) % this.#tokenizer.vocabularySize);
+    const rows = this.#rowsOf(new Array<number>(count).fill(length)).map((row) => row.inputs.map(() => ids));
     const startedMs = performance.now();
     if (this.#model.batchable) await this.#session.run(rows);
-    else for (const single of rows) await this.#session.run([single]);
+    else for (const row of rows) await this.#session.run([row]);
     return { ok: true, runMs: performance.now() - startedMs };
   }
 
   /** Only for an owner that is not about to end its thread. */
   async close(): Promise<void> {
     await this.#session.close();
+  }
+
+  #rowsOf(lengths: readonly number[]): Row[] {
+    return this.#session.packs && this.#model.batchable ? packedRows(lengths) : singleRows(lengths);
   }
 
   #encode(input: EmbedTask['inputs'][number], task: EmbedTask, i: number): Encoded {
@@ -110,17 +115,20 @@ export class Embedder {
     return { rows: new Float32Array(options.length * stride), stride };
   }
 
-  #writeRows(output: SessionOutput, chosen: readonly number[], batch: Batch): void {
+  #writeRows(output: SessionOutput, run: readonly Row[], batch: Batch): void {
     const { dimension, normalizes } = this.#steps;
-    const rowLength = output.vectorsPerRow * output.width;
-    for (const [row, i] of chosen.entries()) {
-      const { ids, pooledFrom } = batch.inputs[i]!;
-      const options = batch.task.options[i]!;
-      const vector = this.#steps.vectorOf(output.vectors, row * rowLength, pooledFrom, ids.length);
-      // Cut first: the other order gives vectors that are not of unit length.
-      const unitLength = options.normalize ?? normalizes;
-      if (!writeVector(vector, options.dimension || dimension, unitLength, batch.rows, i * batch.stride)) {
-        throw new ServerError('BACKEND_FAILED', 'The model gave values that are not finite.');
+    for (const [row, { inputs }] of run.entries()) {
+      let at = row * output.vectorsPerRow * output.width;
+      for (const i of inputs) {
+        const { ids, pooledFrom } = batch.inputs[i]!;
+        const options = batch.task.options[i]!;
+        const vector = this.#steps.vectorOf(output.vectors, at, pooledFrom, ids.length);
+        at += ids.length * output.width;
+        // Cut first: the other order gives vectors that are not of unit length.
+        const unitLength = options.normalize ?? normalizes;
+        if (!writeVector(vector, options.dimension || dimension, unitLength, batch.rows, i * batch.stride)) {
+          throw new ServerError('BACKEND_FAILED', 'The model gave values that are not finite.');
+        }
       }
     }
   }
@@ -154,5 +162,5 @@ async function load(settings: WorkerSettings, device: string): Promise<Loaded> {
     foldQuantizedWeights: model.precision !== 'int8',
   });
   const { ids } = tokenizer.encodeText('', { prompt: '', truncation: 'right' });
-  return { tokenizer, session, steps: new VectorSteps(model, await session.run([ids])) };
+  return { tokenizer, session, steps: new VectorSteps(model, await session.run([[ids]])) };
 }

@@ -1,4 +1,4 @@
-// One onnxruntime session and the tensors it is fed with: rows of token ids in, the graph's vectors out.
+// One onnxruntime session and the tensors it is fed with: rows of texts' token ids in, the graph's vectors out.
 // Invariant: one run at a time, since runs share the input memory; a worker has one task at a time.
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { float16Value } from '../src/tensor/float16.ts';
@@ -10,6 +10,9 @@ export type SessionSettings = OrtSettings & {
   /** Take the graph's own sentence vectors even where it gives token vectors, too. */
   readonly preferPooled: boolean;
 };
+
+/** The token ids of the texts of one row, which stand one after another; more than one only where `packs` says so. */
+export type TextRow = readonly Int32Array[];
 
 export type SessionOutput = {
   /** Row after row; owned by the caller. */
@@ -27,6 +30,8 @@ export class EmbeddingSession {
   readonly provider: string;
   /** Why the wanted device is not used; names no path. */
   readonly fallback: string | undefined;
+  /** Rows may hold several texts. */
+  readonly packs: boolean;
   readonly #session: InferenceSession;
   readonly #inputs: readonly InputMemory[];
   readonly #outputName: string;
@@ -37,6 +42,7 @@ export class EmbeddingSession {
     this.fallback = opened.fallback;
     this.#session = opened.session;
     this.#inputs = opened.session.inputMetadata.map((input) => inputMemory(input));
+    this.packs = opened.session.inputMetadata.some(isPackedMask);
     this.#outputName = chooseOutput(opened.session.outputNames, settings.preferPooled);
     this.#padTokenId = settings.padTokenId;
   }
@@ -53,9 +59,9 @@ export class EmbeddingSession {
   }
 
   /** Runs the rows padded to the longest of them. Blocks the thread while it computes. */
-  async run(rows: readonly Int32Array[]): Promise<SessionOutput> {
+  async run(rows: readonly TextRow[]): Promise<SessionOutput> {
     let tokens = 0;
-    for (const row of rows) tokens = Math.max(tokens, row.length);
+    for (const row of rows) tokens = Math.max(tokens, lengthOf(row));
     const feeds: Record<string, Tensor> = {};
     for (const input of this.#inputs) feeds[input.name] = input.fill(rows, tokens, this.#padTokenId);
     const results = await this.#session.run(feeds, [this.#outputName]);
@@ -73,6 +79,17 @@ export class EmbeddingSession {
   async close(): Promise<void> {
     await this.#session.release();
   }
+}
+
+function lengthOf(row: TextRow): number {
+  let tokens = 0;
+  for (const ids of row) tokens += ids.length;
+  return tokens;
+}
+
+/** models/pack.py names the dimension so. */
+function isPackedMask(input: InferenceSession.ValueMetadata): boolean {
+  return input.name === 'attention_mask' && input.isTensor && input.shape.includes('packed_sequence_length');
 }
 
 /** Token vectors before pooled ones: those can be pooled as the request and the manifest say. */
@@ -97,15 +114,19 @@ function inputMemory(input: InferenceSession.ValueMetadata): InputMemory {
 }
 
 /** Writes one row's numbers to `words`, the first at `at`, each `step` after the one before. */
-type Filler = (words: Int32Array, at: number, step: number, row: Int32Array, tokens: number, padId: number) => void;
+type Filler = (words: Int32Array, at: number, step: number, row: TextRow, tokens: number, padId: number) => void;
 
 const fillers = {
   input_ids: (words, at, step, row, tokens, padId) => {
-    for (let i = 0; i < row.length; i++) words[at + i * step] = row[i]!;
-    for (let i = row.length; i < tokens; i++) words[at + i * step] = padId;
+    const end = at + tokens * step;
+    for (const ids of row) for (let i = 0; i < ids.length; i++, at += step) words[at] = ids[i]!;
+    for (; at < end; at += step) words[at] = padId;
   },
   attention_mask: (words, at, step, row, tokens) => {
-    for (let i = 0; i < tokens; i++) words[at + i * step] = i < row.length ? 1 : 0;
+    const end = at + tokens * step;
+    // Tokens with the same number are one text.
+    for (const [text, ids] of row.entries()) for (let i = 0; i < ids.length; i++, at += step) words[at] = text + 1;
+    for (; at < end; at += step) words[at] = 0;
   },
   token_type_ids: (words, at, step, _row, tokens) => {
     for (let i = 0; i < tokens; i++) words[at + i * step] = 0;
@@ -130,7 +151,7 @@ class InputMemory {
   }
 
   /** A tensor of rows x tokens over this memory: valid until the next call. */
-  fill(rows: readonly Int32Array[], tokens: number, padTokenId: number): Tensor {
+  fill(rows: readonly TextRow[], tokens: number, padTokenId: number): Tensor {
     const step = this.#type === 'int64' ? 2 : 1;
     const count = rows.length * tokens;
     if (this.#words.length < count * step) this.#words = new Int32Array(count * step * 2);

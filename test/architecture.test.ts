@@ -24,7 +24,7 @@ const layers: readonly (readonly string[])[] = [
 const narrow: Readonly<Record<string, readonly string[]>> = {
   transport: ['transport', 'operation', 'errors', 'limits'],
   client: ['client'],
-  'native-workers': ['native-workers', 'backend/protocol', 'backend/tensor-protocol', 'backend/check-protocol', 'backend/protobuf-file', 'backend/manifest', 'batch/select', 'tensor', 'limits', 'errors'],
+  'native-workers': ['native-workers', 'backend/protocol', 'backend/tensor-protocol', 'backend/check-protocol', 'backend/protobuf-file', 'backend/manifest', 'batch/pack', 'batch/select', 'tensor', 'limits', 'errors'],
 };
 
 const homes: Readonly<Record<string, RegExp>> = {

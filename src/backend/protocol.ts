@@ -29,7 +29,7 @@ export type RunCost = {
   readonly overheadTokens: number;
 };
 
-/** A micro-batch of similar lengths. `options[i]` belongs to `inputs[i]`. */
+/** A micro-batch. `options[i]` belongs to `inputs[i]`. */
 export type EmbedTask = {
   readonly kind: 'embed';
   readonly inputs: readonly EmbedInput[];
@@ -76,6 +76,8 @@ export type ModelDescription = {
   /** Token ids are below it; undefined where a model takes texts only. */
   readonly vocabularySize: number | undefined;
   readonly inputTokensMax: number;
+  /** Inputs of any lengths run together without padding, one after another in a row (models/pack.py). */
+  readonly packs: boolean;
   /** The execution provider the session runs on: 'cpu', 'cuda'; 'triton' for a session elsewhere. */
   readonly provider: string;
   /** Why a wanted device was not used; undefined when it was. */

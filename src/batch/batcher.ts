@@ -11,7 +11,7 @@ import type { BatchFacts } from '../metrics.ts';
 import { EmbedJob, type Embedded, type InputWatcher, type Waiter } from './job.ts';
 import { LengthEstimate } from './length-estimate.ts';
 import { FairQueue, type QueuedInput } from './queue.ts';
-import { batchTokens, selectBatch } from './select.ts';
+import { batchTokens, fillBatch, selectBatch } from './select.ts';
 
 const alonePollMs = 5;
 
@@ -141,11 +141,14 @@ export class Batcher {
       }
       const cost = this.#backend.runCost;
       const tokens = { queued: this.#queue.tokens, running: this.#runningTokens };
-      const { batchInputsMax, concurrency } = this.#backend;
+      const { batchInputsMax, concurrency, description } = this.#backend;
       const tokensMax = batchInputsMax === undefined ? batchTokens(tokens, concurrency, cost.tokensMax) : cost.tokensMax;
       const inputsMax = (i: number) => Math.min(batchInputsMax ?? Infinity, window[i]!.job.batchInputsMax);
-      const batch = this.#queue.take(selectBatch(window.map((entry) => entry.tokens), { ...cost, tokensMax }, inputsMax));
-      void this.#run(batch);
+      const lengths = window.map((entry) => entry.tokens);
+      const chosen = description.packs
+        ? fillBatch(lengths, tokensMax, inputsMax)
+        : selectBatch(lengths, { ...cost, tokensMax }, inputsMax);
+      void this.#run(this.#queue.take(chosen));
     }
     if (this.#running === 0 && this.#queue.length === 0) {
       for (const resolve of this.#idleWaiters.splice(0)) resolve();

@@ -74,6 +74,26 @@ export function selectBatch(tokens: readonly number[], cost: RunCost, inputsMax:
   return order.slice(low, high + 1).sort((a, b) => a - b);
 }
 
+/**
+ * Which of the waiting inputs run with the first one where inputs of all lengths run together without padding: those
+ * whose turn is next, leaving out what is too long for the rest of the run. Ascending indices; the first always runs.
+ * @param inputsMax as for selectBatch
+ */
+export function fillBatch(tokens: readonly number[], tokensMax: number, inputsMax: (i: number) => number = unbounded): number[] {
+  assert(tokens.length > 0);
+  const chosen = [0];
+  let sum = tokens[0]!;
+  let countMax = inputsMax(0);
+  for (let i = 1; i < tokens.length && sum < tokensMax; i++) {
+    const limit = Math.min(countMax, inputsMax(i));
+    if (sum + tokens[i]! > tokensMax || chosen.length + 1 > limit) continue;
+    chosen.push(i);
+    sum += tokens[i]!;
+    countMax = limit;
+  }
+  return chosen;
+}
+
 const unbounded = () => Infinity;
 
 /** A closing round smaller than this part of a full one is not worth cutting all batches smaller. */

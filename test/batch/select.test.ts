@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { batchTokens, cutRuns, selectBatch } from '../../src/batch/select.ts';
+import { batchTokens, cutRuns, fillBatch, selectBatch } from '../../src/batch/select.ts';
 
 const cost = { tokensMax: 128, overheadTokens: 12 };
 const lengthsOf = (tokens: number[], chosen: number[]) => chosen.map((i) => tokens[i]!).sort((a, b) => a - b);
@@ -53,6 +53,13 @@ test('the first input always runs, with the nearest in length', () => {
   const chosen = selectBatch(tokens, cost);
   assert.ok(chosen.includes(0));
   assert.deepEqual(lengthsOf(tokens, chosen), [19, 20, 20, 21, 22]);
+});
+
+test('without padding a batch takes what comes next, whatever its length', () => {
+  assert.deepEqual(fillBatch([20, 100, 5, 30], 128), [0, 1, 2]);
+  assert.deepEqual(fillBatch([20, 100, 30, 8], 128), [0, 1, 3]);
+  assert.deepEqual(fillBatch([500, 10], 128), [0]);
+  assert.deepEqual(fillBatch([10, 10, 10, 10], 128, (i) => (i === 2 ? 2 : 3)), [0, 1, 3]);
 });
 
 test('indices come in ascending order, each once', () => {

@@ -1,4 +1,4 @@
-// The embedded model is what the script in models/ makes of the original, byte for byte.
+// The embedded model is what the scripts in models/ make of the original, byte for byte.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -27,20 +27,34 @@ function assertSameFiles(made: string, kept: string, except: readonly string[] =
   for (const file of files(kept)) assert.ok(readFileSync(join(made, file)).equals(readFileSync(join(kept, file))), `${file} differs`);
 }
 
-test('the embedded model is made from the original by compact.py', { skip: python || skipUnless(miniLmDirectory) }, (t) => {
-  const made = join(temporaryDirectory(t), 'compact');
-  execFileSync('python3', [join(repositoryDirectory, 'models/compact.py'), miniLmDirectory, made], { stdio: 'pipe' });
+const script = (name: string) => join(repositoryDirectory, 'models', name);
+
+test('the embedded model is made from the original by pack.py and compact.py', { skip: python || skipUnless(miniLmDirectory) }, (t) => {
+  const directory = temporaryDirectory(t);
+  const [packed, made] = [join(directory, 'packed'), join(directory, 'compact')];
+  execFileSync('python3', [script('pack.py'), miniLmDirectory, packed], { stdio: 'pipe' });
+  execFileSync('python3', [script('compact.py'), packed, made], { stdio: 'pipe' });
   assertSameFiles(made, embeddedModelDirectory, ['NOTICE', 'LICENSE']);
 });
 
-test('a folder without a model is refused in one line and leaves nothing behind', { skip: python }, (t) => {
-  const directory = temporaryDirectory(t);
-  const { status, stderr } = spawnSync('python3', [join(repositoryDirectory, 'models/compact.py'), directory, join(directory, 'made')], {
-    encoding: 'utf8',
+for (const name of ['pack.py', 'compact.py']) {
+  test(`${name}: a folder without a model is refused in one line and leaves nothing behind`, { skip: python }, (t) => {
+    const directory = temporaryDirectory(t);
+    const { status, stderr } = spawnSync('python3', [script(name), directory, join(directory, 'made')], { encoding: 'utf8' });
+    assert.notEqual(status, 0);
+    assert.equal(stderr.includes('Traceback'), false);
+    assert.deepEqual(readdirSync(directory), []);
   });
-  assert.notEqual(status, 0);
-  assert.equal(stderr.includes('Traceback'), false);
-  assert.deepEqual(readdirSync(directory), []);
+}
+
+test('pack.py refuses a graph whose texts it could not keep apart, and one that is packed', { skip: python }, (t) => {
+  const directory = temporaryDirectory(t);
+  for (const source of [tinyBertDirectory, embeddedModelDirectory]) {
+    const { status, stderr } = spawnSync('python3', [script('pack.py'), source, join(directory, 'made')], { encoding: 'utf8' });
+    assert.notEqual(status, 0);
+    assert.match(stderr, /^pack\.py: [^\n]+\n$/);
+    assert.deepEqual(readdirSync(directory), []);
+  }
 });
 
 test('the embedded model stays small', () => {

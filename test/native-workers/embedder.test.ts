@@ -10,7 +10,7 @@ import { Embedder } from '../../native-workers/embedder.ts';
 import { skipUnless, tinyBertDirectory, tinyDenseDirectory } from '../support/fixtures.ts';
 import { pooledByTheBook } from './pooling-by-the-book.ts';
 import { float32, safetensors } from './safetensors-bytes.ts';
-import { cosine, embedTask, plain, settingsFor, tableRow, temporaryFolder } from './tiny-model.ts';
+import { cosine, embedTask, plain, settingsFor, special, tableRow, temporaryFolder } from './tiny-model.ts';
 import { tinyModel, vocabulary, width } from './tiny-model.ts';
 import type { TinyGraph } from './tiny-model.ts';
 
@@ -73,6 +73,28 @@ describe('embed', () => {
       const none = await embedder.embed({ ...embedTask(texts), runCost: { tokensMax: 1, overheadTokens: 0 } });
       assert.deepEqual([none.runs, none.tokensPadded], [6, 23]);
       assert.deepEqual(all.rows, none.rows);
+    });
+  });
+
+  test('packs texts one after another where the graph keeps them apart', async () => {
+    const modules = [{ kind: 'pooling', modes: ['cls'], includePrompt: true }] as const;
+    const packed = tinyModel(temporaryFolder(), { packed: true }, { modules });
+    await using(packed, async (embedder) => {
+      assert.equal(embedder.describe().packs, true);
+      const reply = await embedder.embed(embedTask(texts));
+      assert.deepEqual([reply.runs, reply.tokensPadded], [1, 23]);
+      // The longest stands first, so it is text number one.
+      const order = [0, 2, 3, 1, 4, 5];
+      for (const i of texts.keys()) {
+        const hundreds = (rowOf(reply, i)[0]! - tableRow(special.cls)[0]!) / 100;
+        assert.equal(Math.round(hundreds), order.indexOf(i) + 1);
+      }
+      assert.deepEqual([...reply.tokensKept], [7, 3, 4, 4, 3, 2]);
+      const { runMs } = await embedder.probe({ kind: 'probe', count: 30, tokens: 8 });
+      assert.ok(runMs > 0);
+    });
+    await using({ ...packed, batchable: false }, async (embedder) => {
+      assert.equal((await embedder.embed(embedTask(texts))).runs, texts.length);
     });
   });
 
@@ -215,6 +237,7 @@ test('describe tells what was loaded', async () => {
       dimension: width,
       vocabularySize: vocabulary.length,
       inputTokensMax: 8,
+      packs: false,
       provider: 'cpu',
       fallback: undefined,
     });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { on } from 'node:events';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -79,9 +79,9 @@ test('results are transferred, not copied', async (context) => {
   const workerData = { ...settings, entry, piscina: import.meta.resolve('piscina'), task: embedTask(['one', 'two']) };
   const worker = new Worker(code, { eval: true, workerData });
   context.after(() => worker.terminate());
-  await once(worker, 'message'); // It has loaded.
-  const [reply] = (await once(worker, 'message')) as [EmbedReply];
-  const [left] = (await once(worker, 'message')) as [number[]];
+  const messages: unknown[] = [];
+  for await (const [message] of on(worker, 'message')) if (messages.push(message) === 3) break;
+  const [, reply, left] = messages as [loaded: unknown, EmbedReply, number[]];
   assert.deepEqual([reply.rows.length, reply.tokensGiven.length, reply.tokensKept.length], [2 * width, 2, 2]);
   assert.deepEqual(left, [0, 0, 0]);
 });

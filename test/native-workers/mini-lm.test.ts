@@ -72,7 +72,7 @@ describe('float32', { skip }, () => {
     const vectors = await vectorsOf(embedder, some.map(({ text }) => text), some.length);
     const session = await bareSession();
     for (const [i, { ids }] of some.entries()) {
-      const output = await session.run([Int32Array.from(ids)]);
+      const output = await session.run([[Int32Array.from(ids)]]);
       const rows = ids.map((_, token) => [...output.vectors.subarray(token * dimension, (token + 1) * dimension)]);
       for (const [part, mode] of modes.entries()) {
         const expected = Float32Array.from(pooledByTheBook(mode, rows, 0));
@@ -117,6 +117,20 @@ test('the embedded model stays close to the reference', { skip: skipEmbedded }, 
   const cosines = expected.map(({ vector }, i) => cosine(vectors[i]!, vector));
   context.diagnostic(`cosine at least ${Math.min(...cosines).toFixed(5)}`);
   assert.ok(Math.min(...cosines) >= compactCosineMin);
+  await embedder.close();
+});
+
+test('the embedded model packs its texts, and each keeps its vector', { skip: skipUnless(embeddedModelDirectory) }, async () => {
+  const words = 'a model that reads many short texts at once need not be padded to the longest of them'.split(' ');
+  const texts = words.flatMap((_, i) => [words.slice(i).join(' '), words.slice(0, i).join(' ')]);
+  const embedder = await opened(embeddedModelDirectory);
+  const packed = await embedder.embed({ ...embedTask(texts), runCost: { tokensMax: 1e6, overheadTokens: 1e6 } });
+  const tokens = packed.tokensKept.reduce((sum, count) => sum + count, 0);
+  assert.equal(packed.runs, 1);
+  assert.ok(packed.tokensPadded <= tokens * 1.1, `${packed.tokensPadded} tokens for ${tokens}`);
+  for (const [i, alone] of (await vectorsOf(embedder, texts, 1)).entries()) {
+    assert.ok(differenceOf(alone, packed.rows.subarray(i * dimension, (i + 1) * dimension)) <= differenceMax);
+  }
   await embedder.close();
 });
 

@@ -24,10 +24,10 @@ async function opened(graph: TinyGraph = {}, changes: Partial<SessionSettings> =
   return EmbeddingSession.open({ ...usual, ...changes });
 }
 
-const rows = [Int32Array.of(2, 5, 3), Int32Array.of(2, 3), Int32Array.of(2, 4, 6, 7, 3)];
+const rows = [[Int32Array.of(2, 5, 3)], [Int32Array.of(2, 3)], [Int32Array.of(2, 4, 6, 7, 3)]];
 
 function expectedVectors(shift: (position: number) => number = () => 0): Float32Array {
-  const padded = rows.flatMap((row) => Array.from({ length: 5 }, (_, i) => ({ id: row[i] ?? special.pad, i })));
+  const padded = rows.flatMap(([row]) => Array.from({ length: 5 }, (_, i) => ({ id: row![i] ?? special.pad, i })));
   return Float32Array.from(padded.flatMap(({ id, i }) => tableRow(id).map((value) => Math.fround(value) + shift(i))));
 }
 
@@ -44,7 +44,7 @@ describe('run', () => {
 
   test('is not disturbed by a larger run before', async () => {
     const session = await opened();
-    await session.run(new Array<Int32Array>(9).fill(Int32Array.from({ length: 30 }, (_, i) => i % 8)));
+    await session.run(new Array<Int32Array[]>(9).fill([Int32Array.from({ length: 30 }, (_, i) => i % 8)]));
     assert.deepEqual((await session.run(rows)).vectors, expectedVectors());
     await session.close();
   });
@@ -52,7 +52,7 @@ describe('run', () => {
   test('gives vectors that a later run does not overwrite', async () => {
     const session = await opened();
     const { vectors } = await session.run(rows);
-    await session.run([Int32Array.of(7, 7, 7, 7, 7)]);
+    await session.run([[Int32Array.of(7, 7, 7, 7, 7)]]);
     assert.deepEqual(vectors, expectedVectors());
     await session.close();
   });
@@ -60,6 +60,23 @@ describe('run', () => {
   test('counts positions from zero when the graph asks for them', async () => {
     const session = await opened({ inputs: ['input_ids', 'position_ids'] });
     assert.deepEqual((await session.run(rows)).vectors, expectedVectors((position) => position));
+    await session.close();
+  });
+
+  test('numbers the texts of a row where the graph keeps them apart', async () => {
+    const session = await opened({ packed: true });
+    assert.equal(session.packs, true);
+    const { vectors, vectorsPerRow } = await session.run([[Int32Array.of(4, 5), Int32Array.of(6)], [Int32Array.of(7)]]);
+    assert.equal(vectorsPerRow, 3);
+    const expected = [[4, 1], [5, 1], [6, 2], [7, 1], [special.pad, 0], [special.pad, 0]] as const;
+    const values = expected.flatMap(([id, text]) => tableRow(id).map((value) => Math.fround(value) + 100 * text));
+    assert.deepEqual(vectors, Float32Array.from(values));
+    await session.close();
+  });
+
+  test('takes one text a row of every other graph', async () => {
+    const session = await opened();
+    assert.equal(session.packs, false);
     await session.close();
   });
 

@@ -72,9 +72,14 @@ export type TinyGraph = {
   readonly outputName?: string;
   /** One vector a row: the first token's, doubled, to be told from what pooling would give. */
   readonly pooled?: boolean;
+  /** As models/pack.py makes them: rows hold several texts, told apart by the numbers of attention_mask. */
+  readonly packed?: boolean;
 };
 
-/** vectors = table[input_ids], plus the position in every value when the graph asks for position_ids. */
+/**
+ * vectors = table[input_ids], plus the position in every value when the graph asks for position_ids, plus a hundred
+ * times attention_mask when it is packed.
+ */
 export function tinyOnnx(options: TinyGraph = {}): Buffer {
   const { inputs = ['input_ids', 'attention_mask'], inputType = 'int64', outputType = 'float32' } = options;
   const outputName = options.outputName ?? (options.pooled === true ? 'sentence_embedding' : 'last_hidden_state');
@@ -89,6 +94,12 @@ export function tinyOnnx(options: TinyGraph = {}): Buffer {
     nodes.push(node('Add', [last, 'positions_each'], ['placed']));
     last = 'placed';
   }
+  if (options.packed === true) {
+    initializers.push(initializer('hundred', 'float32', [], Float32Array.of(100)), initializer('last', 'int64', [1], BigInt64Array.of(2n)));
+    nodes.push(node('Cast', ['attention_mask'], ['numbers'], { to: 1 }), node('Unsqueeze', ['numbers', 'last'], ['numbers_each']));
+    nodes.push(node('Mul', ['numbers_each', 'hundred'], ['hundreds']), node('Add', [last, 'hundreds'], ['numbered']));
+    last = 'numbered';
+  }
   if (options.pooled === true) {
     initializers.push(initializer('zero', 'int64', [], BigInt64Array.of(0n)));
     nodes.push(node('Gather', [last, 'zero'], ['first'], { axis: 1 }), node('Add', ['first', 'first'], ['doubled']));
@@ -99,7 +110,7 @@ export function tinyOnnx(options: TinyGraph = {}): Buffer {
   return onnxModel({
     nodes,
     initializers,
-    inputs: inputs.map((name) => tensorInfo(name, inputType, ['rows', 'tokens'])),
+    inputs: inputs.map((name) => tensorInfo(name, inputType, ['rows', options.packed === true ? 'packed_sequence_length' : 'tokens'])),
     outputs: [tensorInfo(outputName, outputType, shape)],
   });
 }

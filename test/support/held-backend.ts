@@ -12,6 +12,7 @@ export class HeldBackend implements Backend {
     dimension: 2,
     vocabularySize: 100,
     inputTokensMax: 256,
+    packs: false,
     provider: 'cpu',
     fallback: undefined,
     loadMs: 0,

@@ -33,6 +33,7 @@ export class TritonBackend implements Backend {
       dimension: model.dimension,
       vocabularySize: undefined,
       inputTokensMax: inputTokenIdsMax,
+      packs: false,
       provider: 'triton',
       fallback: undefined,
       loadMs,
