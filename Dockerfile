@@ -22,8 +22,7 @@ ENV NODE_ENV=production HOST=0.0.0.0 PORT=8000 DATA_DIR=/data MALLOC_ARENA_MAX=2
 RUN mkdir /data && chown node:node /data
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
-COPY src/backend/triton/grpc_service.proto src/backend/triton/
-COPY src/surface/kserve/proto src/surface/kserve/proto
+COPY src/proto src/proto
 COPY models/all-MiniLM-L6-v2 models/all-MiniLM-L6-v2
 COPY models/demo models/demo
 COPY models/verdict models/verdict

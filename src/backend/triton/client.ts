@@ -11,7 +11,8 @@ type Method = 'ServerReady' | 'ModelReady' | 'ModelMetadata' | 'ModelConfig' | '
 type Channel = { readonly client: Client; calls: number };
 
 const serviceName = 'inference.GRPCInferenceService';
-const protoFile = new URL('../../../../src/backend/triton/grpc_service.proto', import.meta.url);
+/** They lie in the package as sources: what reads them needs no compiler. */
+const protoDirectory = fileURLToPath(new URL('../../../../src/proto/', import.meta.url));
 
 /** How the library retries, each wait a random part of the backoff. UNAVAILABLE: the server has not begun. */
 const retried: readonly Method[] = ['ModelMetadata', 'ModelConfig', 'ModelInfer'];
@@ -58,7 +59,9 @@ export class TritonClient {
 
   /** Connects with the first call. */
   constructor(address: TritonAddress, connections: number) {
-    const definition = loadSync(fileURLToPath(protoFile), { keepCase: true, longs: Number, enums: String, defaults: true });
+    const definition = loadSync('inference.proto', {
+      includeDirs: [protoDirectory], keepCase: true, longs: Number, enums: String, defaults: true,
+    });
     this.#service = definition[serviceName] as ServiceDefinition;
     this.#address = address;
     this.#channels = this.#openChannels(connections);

@@ -1,5 +1,5 @@
-// The messages of grpc_service.proto as proto-loader gives them: fields under their own names, defaults filled in,
-// int64 as numbers (shapes and versions are small), enums by name, bytes as buffers.
+// What is read of the messages in src/proto/, as proto-loader gives them: fields under their own names, defaults
+// filled in, int64 as numbers (shapes and versions are small), enums by name, bytes as buffers.
 
 export type TensorMetadata = { readonly name: string; readonly datatype: string; readonly shape: readonly number[] };
 
@@ -22,7 +22,17 @@ export type ModelConfig = {
   readonly max_batch_size: number;
   readonly input: readonly (ConfigTensor & { readonly optional: boolean })[];
   readonly output: readonly ConfigTensor[];
-  readonly ensemble_scheduling: { readonly step: readonly { readonly model_name: string }[] } | null;
+  /** Missing where the model is no ensemble. */
+  readonly ensemble_scheduling?: { readonly step: readonly EnsembleStep[] };
+  readonly default_model_filename: string;
+  readonly parameters: Readonly<Record<string, { readonly string_value: string }>>;
+};
+
+export type EnsembleStep = {
+  readonly model_name: string;
+  readonly model_version: number;
+  readonly input_map: Readonly<Record<string, string>>;
+  readonly output_map: Readonly<Record<string, string>>;
 };
 
 export type InferRequest = {

@@ -96,9 +96,25 @@ function partsOf(config: ModelConfig): string[] {
   return config.ensemble_scheduling?.step.map((step) => step.model_name) ?? [];
 }
 
-/** What decides the vectors; how many instances run it does not. */
+/** What decides the vectors: not how batches are made, nor how many instances run. */
 function facts({ versions, platform }: ModelMetadata, config: ModelConfig): object {
-  return { version: newest(versions), platform, config: { ...config, instance_group: [], max_batch_size: 0 } };
+  const { name, backend, input, output, ensemble_scheduling, default_model_filename, parameters } = config;
+  return {
+    version: newest(versions),
+    platform,
+    config: {
+      name,
+      platform: config.platform,
+      backend,
+      input: input.map(({ name, data_type, dims, optional }) => ({ name, data_type, dims, optional })),
+      output: output.map(({ name, data_type, dims }) => ({ name, data_type, dims })),
+      steps: ensemble_scheduling?.step.map(({ model_name, model_version, input_map, output_map }) => {
+        return { model_name, model_version, input_map, output_map };
+      }),
+      default_model_filename,
+      parameters,
+    },
+  };
 }
 
 /** Maps have no order in protobuf: two answers of one server may differ in it. */

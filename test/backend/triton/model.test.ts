@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { ModelConfig, ModelMetadata } from '../../../src/backend/triton/messages.ts';
 import { readTritonModel } from '../../../src/backend/triton/model.ts';
 
-type Described = { readonly versions?: readonly string[]; readonly config: Partial<ModelConfig> & { readonly parameters?: object } };
+/** `config` may say what nothing here reads. */
+type Described = { readonly versions?: readonly string[]; readonly config: Partial<ModelConfig> & Readonly<Record<string, unknown>> };
 
 const text = { name: 'sequences', data_type: 'TYPE_STRING', dims: [1], optional: false };
 const vector = { name: 'embeddings', data_type: 'TYPE_FP16', dims: [16] };
@@ -15,12 +16,17 @@ function tritonOf(models: Readonly<Record<string, Described>>) {
   return {
     metadata: async (name: string): Promise<ModelMetadata> => ({ name, versions: find(name).versions ?? ['1'], platform: 'x', inputs: [], outputs: [] }),
     config: async (name: string): Promise<ModelConfig> => ({
-      name, platform: 'x', backend: '', max_batch_size: 0, input: [], output: [], ensemble_scheduling: null, ...find(name).config,
+      name, platform: 'x', backend: '', max_batch_size: 0, input: [], output: [], default_model_filename: '', parameters: {}, ...find(name).config,
     }),
   };
 }
 
-const ensemble = (...parts: string[]) => ({ ...inputs, ensemble_scheduling: { step: parts.map((model_name) => ({ model_name })) } });
+const ensemble = (...parts: string[]) => {
+  const step = parts.map((model_name) => ({ model_name, model_version: -1, input_map: {}, output_map: {} }));
+  return { ...inputs, ensemble_scheduling: { step } };
+};
+/** Parameters as Triton tells them. */
+const told = (values: Readonly<Record<string, string>>) => Object.fromEntries(Object.entries(values).map(([name, string_value]) => [name, { string_value }]));
 
 test('the tensors of texts and of vectors are found', async () => {
   const model = await readTritonModel(tritonOf({
@@ -54,15 +60,18 @@ test('what takes no text or gives no vector is refused with the reason', async (
 
 test('the identity follows the model and every part of an ensemble', async () => {
   const identity = async (models: Readonly<Record<string, Described>>) => (await readTritonModel(tritonOf(models), 'm')).identity;
-  const parts = { m: { config: ensemble('tokens', 'net') }, tokens: { config: {} }, net: { config: { parameters: { a: 1, b: 2 } } } };
+  const parts = { m: { config: ensemble('tokens', 'net') }, tokens: { config: {} }, net: { config: { parameters: told({ a: '1', b: '2' }) } } };
   const first = await identity(parts);
-  assert.equal(await identity({ ...parts, net: { config: { parameters: { b: 2, a: 1 } } } }), first, 'maps have no order');
+  assert.equal(await identity({ ...parts, net: { config: { parameters: told({ b: '2', a: '1' }) } } }), first, 'maps have no order');
   assert.equal(await identity({ ...parts, m: { config: { ...ensemble('tokens', 'net'), max_batch_size: 2 } } }), first, 'batches change no vector');
+  const scheduled = { ...parts.net.config, instance_group: [{ count: 2 }], dynamic_batching: { preserve_ordering: true }, response_cache: { enable: true } };
+  assert.equal(await identity({ ...parts, net: { config: scheduled } }), first, 'how requests are scheduled changes no vector');
   for (const changed of [
     { ...parts, m: { versions: ['2'], config: ensemble('tokens', 'net') } },
     { ...parts, m: { config: ensemble('net', 'tokens') } },
-    { ...parts, net: { versions: ['1', '2'], config: { parameters: { a: 1, b: 2 } } } },
-    { ...parts, net: { config: { parameters: { a: 1, b: 3 } } } },
+    { ...parts, net: { versions: ['1', '2'], config: { parameters: told({ a: '1', b: '2' }) } } },
+    { ...parts, net: { config: { parameters: told({ a: '1', b: '3' }) } } },
+    { ...parts, tokens: { config: { default_model_filename: 'other.onnx' } } },
     { ...parts, tokens: { config: ensemble('more') }, more: { config: {} } },
   ]) assert.notEqual(await identity(changed), first);
 });

@@ -6,7 +6,7 @@ import { ServerError } from '../../../errors.ts';
 export const serviceName = 'inference.GRPCInferenceService';
 
 /** They lie in the package as sources: what reads them needs no compiler. */
-const protoDirectory = fileURLToPath(new URL('../../../../../src/surface/kserve/proto/', import.meta.url));
+const protoDirectory = fileURLToPath(new URL('../../../../../src/proto/', import.meta.url));
 
 export type Message = Readonly<Record<string, unknown>>;
 
