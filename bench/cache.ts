@@ -5,10 +5,11 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { Redis } from 'ioredis';
+import { freePort } from '../test/support/free-port.ts';
 import { LoadClient, type LoadMeasure, type LoadTarget } from './load.ts';
 import { packageFolder } from './models.ts';
 import { median } from './report.ts';
-import { ChildServer, freePort, killServersAtExit } from './server.ts';
+import { ChildServer, killServersAtExit } from './server.ts';
 
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '3' }, rounds: { type: 'string', default: '3' } } });
 const seconds = Number(values.seconds);

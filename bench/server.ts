@@ -1,10 +1,10 @@
 // A server in a child process: started on a free port, waited for, stopped, and killed when the bench ends before it.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { request } from 'node:http';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../test/support/free-port.ts';
 
 const startMsMax = 60_000;
 const stopMsMax = 15_000;
@@ -100,16 +100,5 @@ function exchange(port: number, method: string, urlPath: string, body: string | 
     });
     outgoing.on('error', reject);
     outgoing.end(body);
-  });
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => resolve(port));
-    });
   });
 }

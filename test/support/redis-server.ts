@@ -1,10 +1,10 @@
 // A Redis of the test's own: a process on a free port, without files unless the test gives a folder. Ends with the test, frozen or not.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { freePort } from './free-port.ts';
 import { skipUnlessRuns } from './programs.ts';
 
 export const skipUnlessRedis = () => skipUnlessRuns('redis-server', 'redis-server', '--version');
@@ -73,13 +73,4 @@ function spawnRedis(port: number, folder: string | undefined): ChildProcess {
   const kept = folder === undefined ? ['--appendonly', 'no'] : ['--appendonly', 'yes', '--appendfsync', 'always', '--dir', folder];
   const options = ['--port', String(port), '--save', '', ...kept, '--bind', '127.0.0.1'];
   return spawn('redis-server', options, { stdio: 'ignore' });
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

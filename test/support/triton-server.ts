@@ -2,11 +2,11 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sharedDirectory, skipUnless } from './fixtures.ts';
+import { freePort } from './free-port.ts';
 import { skipUnlessRuns } from './programs.ts';
 
 const startFile = path.join(sharedDirectory(), 'triton/start');
@@ -151,13 +151,4 @@ function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
 async function isReady(port: string): Promise<boolean> {
   const answer = await fetch(`http://127.0.0.1:${port}/v2/health/ready`).catch(() => undefined);
   return answer?.ok === true;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

@@ -1,25 +1,14 @@
 // Requests a minute, counted in a real Redis that is then killed.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { createServer } from 'node:net';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { RateLimiter } from '../../src/transport/rate-limit.ts';
+import { RedisServer, skipUnlessRedis } from '../support/redis-server.ts';
 import { echo, serve, until } from './support.ts';
 
-const hasRedis = ((): boolean => {
-  try {
-    execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
-// On a developer's machine Redis is optional; where it is promised, its absence must not look like success.
-const skip = hasRedis || process.env.CI === 'true' ? false : 'redis-server is not on PATH';
+const skip = skipUnlessRedis();
 
 test('Two servers count in one Redis', { skip }, async (t) => {
   const { client: one } = await startRedis(t);
@@ -35,7 +24,7 @@ test('Two servers count in one Redis', { skip }, async (t) => {
 });
 
 test('When Redis is killed, memory counts on and no request fails', { skip }, async (t) => {
-  const { client, process: redis } = await startRedis(t);
+  const { client, server } = await startRedis(t);
   const rateLimiter = new RateLimiter({ requestsPerMinute: 1000, trustedProxies: 0, redis: client });
   const { url } = await serve(t, [echo], { rateLimiter });
   const statuses = new Map<number, number>();
@@ -48,7 +37,7 @@ test('When Redis is killed, memory counts on and no request fails', { skip }, as
     }
   });
   await sleep(200);
-  redis.kill('SIGKILL');
+  await server.kill();
   await until(() => client.status !== 'ready', 'the client has noticed');
   await sleep(200);
   isStopped = true;
@@ -59,11 +48,10 @@ test('When Redis is killed, memory counts on and no request fails', { skip }, as
 });
 
 test('When Redis hangs, a request waits no longer than the client says', { skip }, async (t) => {
-  const { client, process: redis } = await startRedis(t);
+  const { client, server } = await startRedis(t);
   const limiter = new RateLimiter({ requestsPerMinute: 2, trustedProxies: 0, redis: client });
   assert.equal((await limiter.check('1.1.1.1')).allowed, true);
-  redis.kill('SIGSTOP');
-  t.after(() => redis.kill('SIGCONT'));
+  server.freeze();
   const startMs = performance.now();
   const verdicts = await Promise.all(['1.1.1.1', '1.1.1.1', '1.1.1.1'].map((key) => limiter.check(key)));
   assert.ok(performance.now() - startMs < 1000);
@@ -71,30 +59,16 @@ test('When Redis hangs, a request waits no longer than the client says', { skip 
   assert.deepEqual(allowed, [true, true, false], 'memory starts anew and then holds the limit');
 });
 
-/** A Redis of its own on a free port, with a client that fails fast, as the server configures it. */
-async function startRedis(t: TestContext): Promise<{ client: Redis; process: ChildProcess }> {
-  const port = await freePort();
-  const options = ['--port', String(port), '--save', '', '--appendonly', 'no'];
-  const server = spawn('redis-server', options, { stdio: 'ignore' });
-  server.on('error', (error) => { throw error; });
+/** A Redis of its own, with a client that fails fast, as the server configures it. */
+async function startRedis(t: TestContext): Promise<{ client: Redis; server: RedisServer }> {
+  const server = await RedisServer.start(t);
   const client = new Redis({
-    host: '127.0.0.1', port, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 100,
+    host: '127.0.0.1', port: server.port, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 100,
     retryStrategy: () => 50,
   });
-  // Not listening yet, and later killed: both are what the tests are about.
+  // Killed later: that is what the tests are about.
   client.on('error', () => undefined);
-  t.after(() => {
-    client.disconnect();
-    server.kill('SIGKILL');
-  });
-  await until(() => client.status === 'ready', 'Redis is up');
-  return { client, process: server };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => probe.once('listening', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
+  t.after(() => client.disconnect());
+  await until(() => client.status === 'ready', 'the client is connected');
+  return { client, server };
 }

@@ -5,17 +5,7 @@ import {
   decide, emptyThreshold, exploreProbability, learningOf, observationsMax, observe,
 } from '../../../src/cache/semantic/learned-threshold.ts';
 import type { ThresholdState } from '../../../src/cache/semantic/learned-threshold.ts';
-
-/** mulberry32: small, seeded, even enough for this. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { randoms } from './support.ts';
 
 type Truth = (similarity: number) => number;
 
@@ -38,7 +28,7 @@ const requests = 80;
 
 /** Shares of all requests. */
 function simulate(truthOf: (random: () => number) => Truth, errorMax: number, seed: number): { wrong: number; answered: number } {
-  const random = randomOf(seed);
+  const random = randoms(seed);
   let [wrong, answered] = [0, 0];
   for (let entry = 0; entry < entries; entry++) {
     const truth = truthOf(random);
