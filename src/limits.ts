@@ -196,9 +196,8 @@ export const fileHashesMax = 1000;
 /** Of one answer of the upstream, which is held for all who wait for it; and of one that is kept. */
 export const upstreamAnswerBytesMax = 32 * 1024 * 1024;
 export const cachedAnswerBytesMax = 1024 * 1024;
-/** Entries of the semantic cache in one page; one line of a dump, and all of its lines. */
+/** Entries of the semantic cache in one page; and all lines of a dump. */
 export const cacheEntriesPageMax = 1000;
-export const cacheLineCharsMax = 16 * 1024 * 1024;
 export const cacheLoadBytesMax = 16 * 1024 * 1024 * 1024;
 export const upstreamConnectionsMax = 256;
 /** The wait before a request is sent to the upstream again; it doubles up to the maximum. */

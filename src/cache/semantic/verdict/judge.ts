@@ -32,8 +32,6 @@ export const defaultMode: Mode = 'verified';
 
 /** What a pair must reach in each mode: a score in `verified`, a similarity in the others. bench/README.md has the curves. */
 export const thresholds: Readonly<Record<Mode, number>> = { verified: 0.85, guarded: 0.8, cosine: 0.85 };
-/** From here to the threshold a second opinion, such as the upstream's, may be worth its price. */
-export const uncertainScoreMin = 0.5;
 /** Where the rules do not know the language, and any other word may be the one that matters. */
 const foreignThreshold = 0.97;
 /** A substitution of less is one of courtesy. */

@@ -38,5 +38,3 @@ seventeen=17 eighteen=18 nineteen=19 twenty=20 thirty=30 forty=40 fifty=50 sixty
 
 /** Words that turn a statement into its contrary. */
 export const negations = `not no never without none nobody nothing nowhere neither nor cannot except excluding exclude unless avoid lack lacking`;
-
-export const questionWords = `who whom whose when where why what which how`;
