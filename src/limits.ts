@@ -131,7 +131,7 @@ export const semanticSaveEveryMs = 300_000;
 export const semanticWriteChanges = 1000;
 /** Of a dump: entries written to the store at once, and the longest line. */
 export const semanticLoadEntries = 64;
-export const semanticLineBytesMax = 16 * 1024 * 1024;
+export const semanticLineCharsMax = 16 * 1024 * 1024;
 /** Entries read from a store at once. */
 export const semanticReadBytes = 1024 * 1024;
 /** A write to Redis not answered by then counts as failed. */

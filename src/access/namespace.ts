@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { ServerError } from '../errors.ts';
 import type { Call } from '../operation.ts';
 
-export const namespaceHeader = 'x-cache-namespace';
+const namespaceHeader = 'x-cache-namespace';
 const prefix = 'cache:';
 const namespacePattern = /^[\w.:-]{1,120}$/;
 

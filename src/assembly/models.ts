@@ -91,7 +91,7 @@ export function modelCache(config: Config, metrics: Metrics, log: Log): ModelCac
 }
 
 /** Threads and devices of every model's pool. */
-export function onnxOptions(config: Config): OnnxOptions {
+function onnxOptions(config: Config): OnnxOptions {
   const cores = coresAvailable();
   const workers = config.workers === 'auto' ? cores : config.workers;
   return {

@@ -32,7 +32,7 @@ const BatchingSchema = Type.Object(
   { ...closed, description: 'Lets requests share a run along the first dimension of all inputs and outputs.' },
 );
 
-export const TensorManifestSchema = Type.Object(
+const TensorManifestSchema = Type.Object(
   {
     description: Type.Optional(Type.String()),
     instances: Type.Optional(

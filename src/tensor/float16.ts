@@ -2,9 +2,6 @@
 
 const bits = new DataView(new ArrayBuffer(4));
 
-/** Largest finite binary16; beyond it is infinity. */
-export const float16Max = 65_504;
-
 /** The 16 bits of `value` as an unsigned integer. */
 export function float16Bits(value: number): number {
   bits.setFloat32(0, value);
@@ -12,7 +9,7 @@ export function float16Bits(value: number): number {
   const sign = (word >>> 16) & 0x8000;
   const magnitude = word & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00; // NaN
-  if (magnitude >= 0x477ff000) return sign | 0x7c00; // rounds beyond float16Max
+  if (magnitude >= 0x477ff000) return sign | 0x7c00; // rounds beyond 65,504, the largest finite one
   if (magnitude < 0x38800000) return sign | subnormalBits(magnitude);
   const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
   return sign | ((rounded - 0x38000000) >>> 13);

@@ -8,7 +8,7 @@ assert(endianness() === 'LE', 'Typed arrays are written to the wire as they lie 
 /** How a vector's values are stored in a binary answer. */
 export type VectorType = 'float32' | 'float16' | 'int8';
 
-export const vectorTypeBytes: Readonly<Record<VectorType, number>> = { float32: 4, float16: 2, int8: 1 };
+const vectorTypeBytes: Readonly<Record<VectorType, number>> = { float32: 4, float16: 2, int8: 1 };
 
 /**
  * Rows of one length, one after another. int8 holds round(127 x): for unit vectors a value is off by at

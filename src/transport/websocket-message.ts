@@ -111,7 +111,7 @@ export function isBinaryPart(part: Part): boolean {
   return part.data !== undefined;
 }
 
-export function binaryFrame(json: string | Uint8Array, data: readonly Uint8Array[]): Uint8Array {
+function binaryFrame(json: string | Uint8Array, data: readonly Uint8Array[]): Uint8Array {
   const header = Buffer.from(json);
   const dataStart = Math.ceil((lengthBytes + header.byteLength) / alignment) * alignment;
   const size = data.reduce((sum, { byteLength }) => sum + byteLength, dataStart);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { elementTypes, node, onnxModel, tensorInfo, type ElementType } from './onnx-bytes.ts';
 
 /** `identity_float32`, …: one input `input` and one output `output` of shape [n]. */
-export const identityTypes = Object.keys(elementTypes) as ElementType[];
+const identityTypes = Object.keys(elementTypes) as ElementType[];
 
 /** A folder for MODEL_DIR; the caller removes it with `remove`. */
 export function identityFolder(): { readonly directory: string; remove(): void } {
@@ -32,7 +32,7 @@ export function identity(type: ElementType, shape: readonly (number | string)[])
   });
 }
 
-export function writeModel(directory: string, name: string, version: string, onnx: Buffer, manifest?: object): void {
+function writeModel(directory: string, name: string, version: string, onnx: Buffer, manifest?: object): void {
   const folder = join(directory, name, version);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'model.onnx'), onnx);

@@ -9,7 +9,7 @@ import { loadUws } from '../../src/transport/listen.ts';
 import { SocketServer, type SocketOptions } from '../../src/transport/websocket.ts';
 import { encodeError, json, operation, until, type Ended } from './support.ts';
 
-export const connectOperation = operation('GET', '/v1/stream', () => undefined, { name: 'websocket.connect', scope: 'infer' });
+const connectOperation = operation('GET', '/v1/stream', () => undefined, { name: 'websocket.connect', scope: 'infer' });
 
 export type SocketServed = { server: SocketServer; http: HttpServer; port: number; ended: Ended[]; connect: Connect };
 type Connect = (options?: ClientOptions & { protocols?: string[] }) => Promise<TestSocket>;

@@ -5,7 +5,7 @@
 // Needed are namespace (or one for all), question and answer; without a vector of the cache's own model the question
 // is embedded anew.
 import { ServerError } from '../../errors.ts';
-import { semanticLineBytesMax } from '../../limits.ts';
+import { semanticLineCharsMax } from '../../limits.ts';
 import type { VectorModel } from './holdings.ts';
 import { newEntryId } from './ids.ts';
 import type { StoredEntry } from './record.ts';
@@ -152,7 +152,7 @@ async function* linesOf(chunks: AsyncIterable<string | Uint8Array>): AsyncIterab
   for await (const chunk of chunks) {
     const lines = (rest + (typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true }))).split('\n');
     rest = lines.pop()!;
-    if (rest.length > semanticLineBytesMax) throw new ServerError('REQUEST_TOO_LARGE', `A line is longer than ${semanticLineBytesMax} characters.`);
+    if (rest.length > semanticLineCharsMax) throw new ServerError('REQUEST_TOO_LARGE', `A line is longer than ${semanticLineCharsMax} characters.`);
     yield* lines;
   }
   yield rest;

@@ -44,7 +44,7 @@ export function embeddingModelList(registry: Registry) {
 }
 
 /** What is not known before the first load is null; looking never loads. */
-export function embeddingModelRow(model: KnownModel): EmbeddingModelRow {
+function embeddingModelRow(model: KnownModel): EmbeddingModelRow {
   const { manifest, slot } = model;
   const description = slot.model?.backend.description;
   const pooling = manifest?.modules.flatMap((module) => (module.kind === 'pooling' ? module.modes : []));

@@ -4,7 +4,7 @@ import { historyPageRowsMax } from '../../limits.ts';
 
 const nullable = (schema: TSchema) => Type.Union([schema, Type.Null()]);
 
-export const HistoryRowSchema = Type.Object({
+const HistoryRowSchema = Type.Object({
   id: Type.String({ description: 'Unique; sorts by time.' }),
   version: Type.String(),
   model: Type.String(),

@@ -5,7 +5,7 @@ import { ServerError } from '../../errors.ts';
 import type { Operation } from '../../operation.ts';
 import { detailError } from '../detail-errors.ts';
 
-export const socketPath = '/v1/stream';
+const socketPath = '/v1/stream';
 
 /** `group` is where the description lists it; its errors must have the shape of `detailError`. */
 export function socketOperation(group: string): Operation<undefined, undefined> {

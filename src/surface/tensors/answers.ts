@@ -10,7 +10,7 @@ import { detailError } from '../detail-errors.ts';
 import { jsonContentType } from '../json-reply.ts';
 
 /** As Python's isoformat() prints UTC: without a zone, which is what such clients parse. */
-export function timestamp(ms = Date.now()): string {
+function timestamp(ms = Date.now()): string {
   return new Date(ms).toISOString().slice(0, -1);
 }
 

@@ -11,7 +11,7 @@ import { serve, type Served } from '../../transport/support.ts';
 
 export const bodyBytesMax = 32 * 1024 * 1024;
 
-export function kserveSurface(t: TestContext): KserveSurface & { readonly directory: string } {
+function kserveSurface(t: TestContext): KserveSurface & { readonly directory: string } {
   const { directory, remove } = identityFolder();
   t.after(remove);
   const { registry, engine } = heldModel();

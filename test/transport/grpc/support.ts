@@ -38,7 +38,7 @@ export function connect(t: TestContext, port: number): RawGrpc {
   return new RawGrpc(client);
 }
 
-export class RawGrpc {
+class RawGrpc {
   readonly #client: Client;
 
   constructor(client: Client) {

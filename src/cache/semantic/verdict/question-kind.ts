@@ -30,7 +30,7 @@ export function kindsDiffer({ a, b }: Alignment): string | undefined {
 }
 
 /** Of the last sentence that asks. */
-export function questionKind(side: Side): QuestionKind {
+function questionKind(side: Side): QuestionKind {
   let found: QuestionKind = 'what';
   let sentence = -1;
   for (const [i, word] of side.question.words.entries()) {
