@@ -98,8 +98,8 @@ function onnxOptions(config: Config): OnnxOptions {
     workers,
     // More threads than cores cost a tenth to a fifth of the throughput (bench/README.md).
     intraOpThreads: config.intraOpThreads === 'auto' ? Math.max(1, Math.floor(cores / workers)) : config.intraOpThreads,
-    intraOpSpinning: config.intraOpSpinning,
-    cpuArena: config.cpuArena,
+    spinning: config.intraOpSpinning,
+    arena: config.cpuArena,
     devices: chooseDevices(config.device),
     runTokensMax: config.runTokensMax,
   };
@@ -214,9 +214,9 @@ function precisionChecker(options: OnnxOptions, log: Log): (model: EmbeddingMode
 /** The tensor models of MODEL_DIR; each is loaded by its first inference. */
 export function tensorModels(config: Config, cache: ModelCache, metrics: Metrics, log: Log, onStuck: OnStuck): TensorModels {
   const series = metrics.models;
-  const { intraOpSpinning, cpuArena, devices } = onnxOptions(config);
+  const { spinning, arena, devices } = onnxOptions(config);
   // A tensor model has one worker unless its manifest says otherwise: it may use all cores.
-  const options = { intraOpThreads: coresAvailable(), intraOpSpinning, cpuArena, devices };
+  const options = { intraOpThreads: coresAvailable(), spinning, arena, devices };
   return new TensorModels({
     directory: modelDirectoryOf(config),
     otherDirectories: config.modelDirectory === undefined ? [fileURLToPath(new URL('../../../models/demo/', import.meta.url))] : [],

@@ -3,16 +3,11 @@ import type { Backend } from './backend.ts';
 import type { EmbeddingManifest } from './manifest.ts';
 import { measureRunCost, runCostStart } from './probe.ts';
 import type { DescribeReply, EmbedReply, EmbedTask, PoolSettings, ProbeReply } from './protocol.ts';
-import type { RunCost, WorkerSettings, WorkerTask } from './protocol.ts';
+import type { RunCost, SessionOptions, WorkerSettings, WorkerTask } from './protocol.ts';
 import { openWorkerPool, type OpenedPool, type Patience, type WorkerPool } from './worker-pool.ts';
 
-export type OnnxOptions = {
+export type OnnxOptions = SessionOptions & {
   readonly workers: number;
-  readonly intraOpThreads: number;
-  readonly intraOpSpinning: boolean;
-  readonly cpuArena: boolean;
-  /** 'cpu', 'cuda:0', …; worker i takes entry i modulo the length. */
-  readonly devices: readonly string[];
   /** 'auto' measures it. */
   readonly runTokensMax: 'auto' | number;
   readonly patience?: Patience | undefined;
@@ -28,16 +23,11 @@ export async function openOnnxBackend(
   options: OnnxOptions,
   onCrash: (error: Error) => void,
 ): Promise<Backend> {
-  const settings: Omit<WorkerSettings, keyof PoolSettings> = {
-    model: manifest,
-    intraOpThreads: options.intraOpThreads,
-    spinning: options.intraOpSpinning,
-    arena: options.cpuArena,
-    devices: options.devices,
-  };
+  const { workers, runTokensMax, patience, ...session } = options;
+  const settings: Omit<WorkerSettings, keyof PoolSettings> = { model: manifest, ...session };
   const entry = new URL('../../native-workers/embedding-worker.js', import.meta.url);
-  const pool = { entry, workers: options.workers, settings, onCrash, patience: options.patience };
-  return new OnnxBackend(await openWorkerPool(pool, { kind: 'describe' }), options);
+  const pool = { entry, workers, settings, onCrash, patience };
+  return new OnnxBackend(await openWorkerPool(pool, { kind: 'describe' }), runTokensMax);
 }
 
 class OnnxBackend implements Backend {
@@ -47,11 +37,11 @@ class OnnxBackend implements Backend {
   readonly #runTokensMax: 'auto' | number;
   #runCost: RunCost;
 
-  constructor({ pool, description }: OpenedPool<WorkerTask, DescribeReply>, options: OnnxOptions) {
+  constructor({ pool, description }: OpenedPool<WorkerTask, DescribeReply>, runTokensMax: 'auto' | number) {
     this.#pool = pool;
-    this.#runTokensMax = options.runTokensMax;
-    this.#runCost = options.runTokensMax === 'auto' ? runCostStart : { ...runCostStart, tokensMax: options.runTokensMax };
-    this.concurrency = options.workers;
+    this.#runTokensMax = runTokensMax;
+    this.#runCost = runTokensMax === 'auto' ? runCostStart : { ...runCostStart, tokensMax: runTokensMax };
+    this.concurrency = pool.workers;
     this.description = description;
   }
 

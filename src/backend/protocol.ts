@@ -102,12 +102,14 @@ export type PoolSettings = {
 /** Posted by each worker's thread once it has loaded or failed to: from then on it may be stopped between tasks. */
 export type WorkerSettled = { readonly settledThread: number };
 
-/** What a worker is started with (Piscina `workerData`): enough to open its own session from module top level. */
-export type WorkerSettings = PoolSettings & {
-  readonly model: EmbeddingManifest;
+/** How the workers of a pool open their sessions. */
+export type SessionOptions = {
   readonly intraOpThreads: number;
   readonly spinning: boolean;
   readonly arena: boolean;
   /** Wanted devices in order: 'cpu', 'cuda:0'; worker i of a pool takes entry i modulo the length. */
   readonly devices: readonly string[];
 };
+
+/** What a worker is started with (Piscina `workerData`): enough to open its own session from module top level. */
+export type WorkerSettings = PoolSettings & SessionOptions & { readonly model: EmbeddingManifest };

@@ -4,20 +4,15 @@ import { ServerError } from '../errors.ts';
 import { retryAfterMsMax, retryAfterMsMin, tensorQueueBytesMax, tensorQueueTasksMax } from '../limits.ts';
 import { queueTimeout, type TensorBackend, type TensorResult, type TensorRun } from './tensor-backend.ts';
 import type { TensorDescription, TensorReply, TensorWorkerSettings, TensorWorkerTask } from './tensor-protocol.ts';
-import type { PoolSettings } from './protocol.ts';
+import type { PoolSettings, SessionOptions } from './protocol.ts';
 import { openWorkerPool, type OpenedPool, type Patience, type WorkerPool } from './worker-pool.ts';
 
 /** What a run is taken to last until one has been timed. */
 const runMsStart = 50;
 
-export type TensorOnnxOptions = {
+export type TensorOnnxOptions = SessionOptions & {
   /** Worker threads, each with its session. */
   readonly instances: number;
-  readonly intraOpThreads: number;
-  readonly intraOpSpinning: boolean;
-  readonly cpuArena: boolean;
-  /** 'cpu', 'cuda:0', …; worker i takes entry i modulo the length. */
-  readonly devices: readonly string[];
   readonly patience?: Patience | undefined;
 };
 
@@ -31,15 +26,10 @@ export async function openTensorBackend(
   options: TensorOnnxOptions,
   onCrash: (error: Error) => void,
 ): Promise<TensorBackend> {
-  const settings: Omit<TensorWorkerSettings, keyof PoolSettings> = {
-    onnxFile,
-    intraOpThreads: options.intraOpThreads,
-    spinning: options.intraOpSpinning,
-    arena: options.cpuArena,
-    devices: options.devices,
-  };
+  const { instances: workers, patience, ...session } = options;
+  const settings: Omit<TensorWorkerSettings, keyof PoolSettings> = { onnxFile, ...session };
   const entry = new URL('../../native-workers/tensor-worker.js', import.meta.url);
-  const pool = { entry, workers: options.instances, settings, onCrash, patience: options.patience };
+  const pool = { entry, workers, settings, onCrash, patience };
   return new OnnxTensorBackend(await openWorkerPool(pool, { kind: 'describe' }));
 }
 

@@ -2,7 +2,7 @@
 // Errors cross as data, since structured clone loses an error's class and code.
 import type { DataType, Tensor } from '../tensor/dtypes.ts';
 import type { Dimension } from '../tensor/shapes.ts';
-import type { Failure, PoolSettings } from './protocol.ts';
+import type { Failure, PoolSettings, SessionOptions } from './protocol.ts';
 
 /** By name; pairs, since any string can be a name, `__proto__` too. */
 export type NamedTensors = readonly (readonly [name: string, tensor: Tensor])[];
@@ -51,12 +51,7 @@ export type TensorDescription = {
 export type TensorWorkerReply = TensorReply | TensorDescription | Failure;
 
 /** What a worker is started with (Piscina `workerData`). */
-export type TensorWorkerSettings = PoolSettings & {
+export type TensorWorkerSettings = PoolSettings & SessionOptions & {
   /** Absolute; never shown to a client. */
   readonly onnxFile: string;
-  readonly intraOpThreads: number;
-  readonly spinning: boolean;
-  readonly arena: boolean;
-  /** Wanted devices in order: 'cpu', 'cuda:0'; worker i of a pool takes entry i modulo the length. */
-  readonly devices: readonly string[];
 };

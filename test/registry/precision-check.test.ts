@@ -13,7 +13,7 @@ import { temporaryFolder, tinyModel, tinyOnnx, type TinyGraph } from '../native-
 
 const folder = temporaryFolder();
 const options = {
-  workers: 1, intraOpThreads: 1, intraOpSpinning: false, cpuArena: true, devices: ['cpu'], runTokensMax: 128,
+  workers: 1, intraOpThreads: 1, spinning: false, arena: true, devices: ['cpu'], runTokensMax: 128,
 } as const;
 const open = (manifest: EmbeddingManifest) => openOnnxBackend(manifest, options, () => {});
 

@@ -9,7 +9,7 @@ export const demoDirectory = path.join(repositoryDirectory, 'models/demo');
 
 export const quiet: TensorObserver = { loaded: () => {}, failed: () => {}, unloaded: () => {}, crashed: () => {} };
 
-export const cpuOptions = { intraOpThreads: 1, intraOpSpinning: false, cpuArena: true, devices: ['cpu'] };
+export const cpuOptions = { intraOpThreads: 1, spinning: false, arena: true, devices: ['cpu'] };
 
 /** The models of a folder, closed with the test. */
 export function tensorModels(

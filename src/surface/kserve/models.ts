@@ -5,7 +5,7 @@ import { echoCharsMax } from '../../limits.ts';
 import type { KnownModel, Registry } from '../../registry/registry.ts';
 import type { TensorEntry, TensorModels } from '../../registry/tensor-models.ts';
 import type { InputLimits } from '../inputs.ts';
-import type { Record } from '../tensors/record.ts';
+import type { Recorder } from '../tensors/record.ts';
 import { EmbeddingTarget } from './embedding-target.ts';
 import type { KserveModel } from './model.ts';
 import { TensorTarget } from './tensor-target.ts';
@@ -17,7 +17,7 @@ export type KserveModelsInit = {
   /** For the texts of embedding models. */
   readonly limits: InputLimits;
   /** Told of every inference on a tensor model. */
-  readonly record?: Record | undefined;
+  readonly record?: Recorder | undefined;
 };
 
 export class KserveModels {

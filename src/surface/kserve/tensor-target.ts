@@ -8,7 +8,7 @@ import type { LeasedModel, TensorEntry, TensorModels } from '../../registry/tens
 import { elementBytes } from '../../tensor/dtypes.ts';
 import type { Dimension } from '../../tensor/shapes.ts';
 import { tensorOfBytes, textOfBytes } from '../../tensor/wire.ts';
-import type { Record } from '../tensors/record.ts';
+import type { Recorder } from '../tensors/record.ts';
 import { tensorsEntry } from '../tensors/record.ts';
 import type { InferAnswer, InferRequest, KserveModel, ModelDescription, TensorDescription } from './model.ts';
 import { scheduleOf } from './schedule.ts';
@@ -16,10 +16,10 @@ import { scheduleOf } from './schedule.ts';
 export class TensorTarget implements KserveModel {
   readonly #models: TensorModels;
   readonly #entry: TensorEntry;
-  readonly #record: Record;
+  readonly #record: Recorder;
   readonly versions: readonly string[];
 
-  constructor(models: TensorModels, entry: TensorEntry, versions: readonly string[], record: Record) {
+  constructor(models: TensorModels, entry: TensorEntry, versions: readonly string[], record: Recorder) {
     this.#models = models;
     this.#entry = entry;
     this.versions = versions;

@@ -11,7 +11,7 @@ import type { Tensor } from '../../tensor/dtypes.ts';
 import { detailError } from '../detail-errors.ts';
 import { bytesContentType } from '../vectors.ts';
 import { batchTail, inferenceJson, inferenceTail } from './answers.ts';
-import { historyEntry, type Record } from './record.ts';
+import { historyEntry, type Recorder } from './record.ts';
 
 /** A model that stays loaded until it is given back. */
 export type Held = { readonly model: LeasedModel; release(): void };
@@ -28,7 +28,7 @@ function hold(use: Use, entry: TensorEntry): Promise<Held> {
 
 /** `requests` may hold what is no object: that item gets its error, as any that cannot be run does. */
 export async function* inferenceEvents(
-  use: Use, entry: TensorEntry, requests: readonly unknown[], call: Call, record: Record,
+  use: Use, entry: TensorEntry, requests: readonly unknown[], call: Call, record: Recorder,
 ): AsyncGenerator<readonly StreamEvent[], void> {
   const { version } = entry.files;
   const held = await hold(use, entry);
@@ -51,7 +51,7 @@ export async function* inferenceEvents(
 
 /** One inference; it fails as the answer in one piece does. */
 export async function* oneInferenceEvents(
-  use: Use, entry: TensorEntry, fields: Fields, call: Call, record: Record,
+  use: Use, entry: TensorEntry, fields: Fields, call: Call, record: Recorder,
 ): AsyncGenerator<readonly StreamEvent[], void> {
   const held = await hold(use, entry);
   try {

@@ -17,7 +17,7 @@ import { downloadOperation } from './download.ts';
 import { inferenceEvents, notAnObject, oneInferenceEvents } from './events.ts';
 import { lifecycleOperations, noOtherModels, wanted, type OtherModels, type TensorRegistry } from './lifecycle.ts';
 import { uploadOperations, type Uploads } from './upload.ts';
-import { historyEntry, type Record } from './record.ts';
+import { historyEntry, type Recorder } from './record.ts';
 import { batchJson, comparisonBody, inferenceJson, jsonBytesReply } from './answers.ts';
 import {
   BatchRequest,
@@ -33,7 +33,7 @@ export type TensorSurface = {
   /** Models of other kinds, listed after the tensor models. */
   readonly otherModels?: OtherModels;
   /** Told of every inference. */
-  readonly record?: Record;
+  readonly record?: Recorder;
   /** Takes models from outside; absent, those operations refuse. */
   readonly uploads?: Uploads;
 };
@@ -49,7 +49,7 @@ export function tensorOperations({ models, otherModels = noOtherModels, record =
   ];
 }
 
-function inference(models: TensorRegistry, record: Record): Operation<Fields, { version: string; result: InferResult }> {
+function inference(models: TensorRegistry, record: Recorder): Operation<Fields, { version: string; result: InferResult }> {
   const use: TensorRegistry['use'] = (entry, work) => models.use(entry, work);
   return jsonOperation({
     name: 'tensors.inference',
@@ -87,7 +87,7 @@ type BatchInput = { readonly requests: readonly unknown[]; readonly stream: bool
 
 function batch(
   models: TensorRegistry,
-  record: Record,
+  record: Recorder,
 ): Operation<BatchInput, { version: string; results: readonly (InferResult | ServerError)[] }> {
   const use: TensorRegistry['use'] = (entry, work) => models.use(entry, work);
   return jsonOperation({

@@ -8,39 +8,26 @@ import type { Call } from '../../operation.ts';
 import type { TensorEntry } from '../../registry/tensor-models.ts';
 
 /** Takes a row; never throws and never waits. */
-export type Record = (entry: HistoryEntry) => void;
+export type Recorder = (entry: HistoryEntry) => void;
 
 const dimensionsMax = 8;
 
 export function historyEntry(model: TensorEntry, fields: Fields, outcome: InferResult | ServerError, call: Call): HistoryEntry {
-  const common = {
-    version: model.files.version,
-    model: model.files.name,
-    requestId: call.requestId,
-    caller: call.caller.name,
-    inputs: inputShapes(fields),
-  };
-  if (outcome instanceof Error) return { ...common, errorCode: outcome.code };
-  return {
-    ...common,
-    inferenceMs: outcome.runMs,
-    compressionRatio: outcome.metrics.get('compression_ratio'),
-    predictedQuality: outcome.metrics.get('predicted_quality'),
-    metrics: Object.fromEntries(outcome.metrics),
-  };
+  return entryOf(model, inputShapes(fields), outcome, call);
 }
 
 /** Of a request whose inputs are tensors already. */
 export function tensorsEntry(
   model: TensorEntry, inputs: readonly NamedTensor[], outcome: TensorsResult | ServerError, call: Call,
 ): HistoryEntry {
-  const common = {
-    version: model.files.version,
-    model: model.files.name,
-    requestId: call.requestId,
-    caller: call.caller.name,
-    inputs: inputs.map(({ name, tensor }) => ({ name, shape: tensor.shape, datatype: tensor.datatype })),
-  };
+  const shapes = inputs.map(({ name, tensor }) => ({ name, shape: tensor.shape, datatype: tensor.datatype }));
+  return entryOf(model, shapes, outcome, call);
+}
+
+function entryOf(
+  { files }: TensorEntry, inputs: NonNullable<HistoryEntry['inputs']>, outcome: InferResult | TensorsResult | ServerError, call: Call,
+): HistoryEntry {
+  const common = { version: files.version, model: files.name, requestId: call.requestId, caller: call.caller.name, inputs };
   if (outcome instanceof Error) return { ...common, errorCode: outcome.code };
   return {
     ...common,
