@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sharedDirectory, skipUnless } from './fixtures.ts';
 import { freePort } from './free-port.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { skipUnlessRuns } from './programs.ts';
 
 const startFile = join(sharedDirectory(), 'mongodb/start');
@@ -60,21 +61,24 @@ export async function startMongodbServer(): Promise<MongodbServer> {
 
 async function start(port: number, data: string): Promise<ChildProcess> {
   const env = { ...process.env, PORT: String(port), DATA: data };
-  const child = spawn(startFile, [], { env, stdio: 'ignore' });
-  // A test that breaks off must not leave it behind.
-  const end = () => child.kill('SIGKILL');
-  process.once('exit', end);
-  child.once('exit', () => process.off('exit', end));
-  const deadlineMs = performance.now() + startMsMax;
-  while (!(await answers(port))) {
-    if (child.exitCode !== null) throw new Error(`${startFile} ended with ${child.exitCode}.`);
-    if (performance.now() > deadlineMs) {
-      child.kill('SIGKILL');
-      throw new Error(`${startFile} did not listen in time.`);
+  // Only one may build it.
+  return oneAtATime(join(tmpdir(), 'mongodb-for-tests.lock'), startMsMax, async () => {
+    const child = spawn(startFile, [], { env, stdio: 'ignore' });
+    // A test that breaks off must not leave it behind.
+    const end = () => child.kill('SIGKILL');
+    process.once('exit', end);
+    child.once('exit', () => process.off('exit', end));
+    const deadlineMs = performance.now() + startMsMax;
+    while (!(await answers(port))) {
+      if (child.exitCode !== null) throw new Error(`${startFile} ended with ${child.exitCode}.`);
+      if (performance.now() > deadlineMs) {
+        child.kill('SIGKILL');
+        throw new Error(`${startFile} did not listen in time.`);
+      }
+      await sleep(50);
     }
-    await sleep(50);
-  }
-  return child;
+    return child;
+  });
 }
 
 function answers(port: number): Promise<boolean> {

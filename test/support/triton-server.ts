@@ -1,12 +1,13 @@
 // A real Triton Inference Server with the protein ensemble, for tests: a process on free ports.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sharedDirectory, skipUnless } from './fixtures.ts';
 import { freePort } from './free-port.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { skipUnlessRuns } from './programs.ts';
 
 const startFile = path.join(sharedDirectory(), 'triton/start');
@@ -92,7 +93,8 @@ export function expectedRows(sequences: readonly string[]): Uint16Array {
 
 async function start(directory: string, ports: Record<string, string>, { delayMs = 0, failEvery = 0 }: TritonFaults): Promise<ChildProcess> {
   const env = { ...process.env, ...ports, TRITON_VENV: environment, DELAY_MS: String(delayMs), FAIL_EVERY: String(failEvery) };
-  return oneAtATime(async () => {
+  // Only one may make the Python environment.
+  return oneAtATime(`${environment}.lock`, startMsMax, async () => {
     // A group of its own: the processes that run its Python models end with it.
     const child = spawn(path.join(directory, 'start'), [], { env, stdio: 'ignore', detached: true });
     // A test that breaks off must not leave it behind.
@@ -110,27 +112,6 @@ async function start(directory: string, ports: Record<string, string>, { delayMs
     }
     return child;
   });
-}
-
-/** Test files run side by side, and only one of them may make the Python environment. */
-async function oneAtATime<Value>(run: () => Promise<Value>): Promise<Value> {
-  const lock = `${environment}.lock`;
-  for (;;) {
-    try {
-      mkdirSync(lock);
-      break;
-    } catch {
-      // Whoever was killed while it held the lock does not need it.
-      const { mtimeMs } = statSync(lock, { throwIfNoEntry: false }) ?? { mtimeMs: Date.now() };
-      if (Date.now() - mtimeMs > startMsMax) rmdirSync(lock);
-      await sleep(100);
-    }
-  }
-  try {
-    return await run();
-  } finally {
-    rmdirSync(lock);
-  }
 }
 
 async function kill(child: ChildProcess): Promise<void> {

@@ -1,18 +1,17 @@
 // Servers that share one Redis: they agree within a second, whoever was away, and Redis is the truth.
 import assert from 'node:assert/strict';
-import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { skipUnlessRuns } from '../../support/programs.ts';
+import { RedisServer, skipUnlessRedis } from '../../support/redis-server.ts';
 import type { ReplicaRequest } from './replica.ts';
 
-const skip = skipUnlessRuns('redis-server', 'redis-server', '--version');
+const skip = skipUnlessRedis();
 const replicaFile = fileURLToPath(new URL('./replica.js', import.meta.url));
 /** What "within a second" allows; waiting ends as soon as it holds. */
 const withinMs = 1000;
@@ -49,46 +48,11 @@ class Replica {
   }
 }
 
-class RedisProcess {
-  readonly port: number;
-  readonly #options: readonly string[];
-  #child: ChildProcess | undefined;
-
-  constructor(port: number, options: readonly string[]) {
-    this.port = port;
-    this.#options = options;
-  }
-
-  async start(): Promise<void> {
-    this.#child = spawn('redis-server', ['--port', String(this.port), '--save', '', ...this.#options], { stdio: ['ignore', 'pipe', 'inherit'] });
-    let output = '';
-    this.#child.stdout!.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    while (!output.includes('Ready to accept connections')) await sleep(5);
-  }
-
-  async kill(): Promise<void> {
-    const child = this.#child!;
-    this.#child = undefined;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
-
-  async end(): Promise<void> {
-    if (this.#child !== undefined) await this.kill();
-  }
-}
-
-async function setUp(t: TestContext, count: number, ...options: string[]): Promise<{ redis: RedisProcess; replicas: Replica[] }> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  const redis = new RedisProcess(port, options);
-  await redis.start();
-  const replicas = Array.from({ length: count }, () => new Replica(`redis://127.0.0.1:${port}`));
-  t.after(async () => {
+async function setUp(t: TestContext, count: number, folder?: string): Promise<{ redis: RedisServer; replicas: Replica[] }> {
+  const redis = await RedisServer.start(t, folder);
+  const replicas = Array.from({ length: count }, () => new Replica(redis.url));
+  t.after(() => {
     for (const { child } of replicas) child.kill('SIGKILL');
-    await redis.end();
   });
   await Promise.all(replicas.map((replica) => replica.ready()));
   return { redis, replicas };
@@ -163,7 +127,7 @@ test('a server that was away catches up, by the log or, when that was cut, by re
 });
 
 test('Redis killed amid writes and restarted with its file: no acknowledged entry is lost, no deleted one returns', { skip }, async (t) => {
-  const { redis, replicas } = await setUp(t, 3, '--dir', temporaryDirectory(t), '--appendonly', 'yes', '--appendfsync', 'always');
+  const { redis, replicas } = await setUp(t, 3, temporaryDirectory(t));
   const acknowledged = new Set<string>();
   const unknown = new Set<string>();
   const deleted = new Set<string>();
@@ -187,7 +151,7 @@ test('Redis killed amid writes and restarted with its file: no acknowledged entr
     await assert.rejects(replicas[0]!.ask({ kind: 'put', question: 'while away' }), /BACKEND_FAILED/);
     await assert.rejects(replicas[0]!.ask({ kind: 'delete', id: known }), /BACKEND_FAILED/);
     assert.ok((await replicas[0]!.ids()).includes(known), 'a hit needs no Redis');
-    await redis.start();
+    await redis.startAgain();
     await eventually('cannot put again', recoverMs, () => replicas[0]!.ask({ kind: 'put', question: `again ${round}` }).then((id) => {
       acknowledged.add(id as string);
       return true;
@@ -207,7 +171,7 @@ test('Redis restarted empty: nothing comes back from the memory of the servers, 
   const { redis, replicas } = await setUp(t, 3);
   for (let i = 0; i < 30; i += 1) await replicas[i % 3]!.ask({ kind: 'put', question: `question ${i}` });
   await redis.kill();
-  await redis.start();
+  await redis.startAgain();
   await agree(replicas, [], recoverMs);
   const ids: string[] = [];
   for (let i = 0; i < 60; i += 1) ids.push((await replicas[i % 3]!.ask({ kind: 'put', question: `new ${i}` })) as string);
@@ -217,8 +181,7 @@ test('Redis restarted empty: nothing comes back from the memory of the servers, 
 test('Redis emptied under running servers: they are empty too, and follow what comes then', { skip }, async (t) => {
   const { redis, replicas } = await setUp(t, 2);
   for (let i = 0; i < 20; i += 1) await replicas[i % 2]!.ask({ kind: 'put', question: `question ${i}` });
-  const socket = connect(redis.port, '127.0.0.1').end('FLUSHALL\r\n');
-  await once(socket, 'data');
+  await redis.client.flushall();
   await agree(replicas, [], recoverMs);
   const id = (await replicas[0]!.ask({ kind: 'put', question: 'after' })) as string;
   await agree(replicas, [id], recoverMs);
@@ -227,7 +190,7 @@ test('Redis emptied under running servers: they are empty too, and follow what c
 test('a server that starts later has everything, and one that ends lets its process end', { skip }, async (t) => {
   const { redis, replicas: [first] } = await setUp(t, 1);
   for (let i = 0; i < 300; i += 1) await first!.ask({ kind: 'put', question: `question ${i}` });
-  const late = await new Replica(`redis://127.0.0.1:${redis.port}`).ready();
+  const late = await new Replica(redis.url).ready();
   t.after(() => late.child.kill('SIGKILL'));
   assert.deepEqual(await late.ids(), await first!.ids());
   const exited = once(late.child, 'exit');
@@ -236,13 +199,13 @@ test('a server that starts later has everything, and one that ends lets its proc
 });
 
 test('a server that starts without Redis answers, and has everything when Redis comes', { skip }, async (t) => {
-  const { redis, replicas: [first] } = await setUp(t, 1, '--dir', temporaryDirectory(t), '--appendonly', 'yes', '--appendfsync', 'always');
+  const { redis, replicas: [first] } = await setUp(t, 1, temporaryDirectory(t));
   const id = (await first!.ask({ kind: 'put', question: 'a question' })) as string;
   await redis.kill();
-  const late = await new Replica(`redis://127.0.0.1:${redis.port}`).ready();
+  const late = await new Replica(redis.url).ready();
   t.after(() => late.child.kill('SIGKILL'));
   assert.equal(await late.ask({ kind: 'lookup', question: 'a question' }), 'miss');
   await assert.rejects(late.ask({ kind: 'put', question: 'another' }), /BACKEND_FAILED/);
-  await redis.start();
+  await redis.startAgain();
   await agree([first!, late], [id], recoverMs);
 });
