@@ -1,6 +1,6 @@
 // What comes over the wire that no well-behaved client sends, and what uWebSockets.js and we make of it together.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { echo, operation, RawClient, request, serve, statuses } from './support.ts';
 
@@ -92,23 +92,26 @@ test('Headers of 15 KiB are taken, as single sign-on and tracing send them', asy
   assert.deepEqual(statuses(await client.waitFor('"ok"')), [200]);
 });
 
-test('A head that stops halfway or is malformed is closed by the idle timeout', { timeout: 20_000 }, async (t) => {
-  const { server, ended } = await serve(t, [ok]);
-  const rests = ['', 'A : b\r\n\r\n', 'A: b\r\n c\r\n\r\n'];
-  const clients = rests.map((rest) => new RawClient(t, server.port).send(`GET /ok HTTP/1.1\r\nHost: x\r\n${rest}`));
-  await Promise.all(clients.map((client) => client.waitClosed(15_000)));
-  assert.deepEqual(ended, []);
-});
+// Side by side: both wait for uWebSockets.js, which gives up after ten seconds.
+describe('A client that stands still', { concurrency: true }, () => {
+  test('A head that stops halfway or is malformed is closed by the idle timeout', { timeout: 20_000 }, async (t) => {
+    const { server, ended } = await serve(t, [ok]);
+    const rests = ['', 'A : b\r\n\r\n', 'A: b\r\n c\r\n\r\n'];
+    const clients = rests.map((rest) => new RawClient(t, server.port).send(`GET /ok HTTP/1.1\r\nHost: x\r\n${rest}`));
+    await Promise.all(clients.map((client) => client.waitClosed(15_000)));
+    assert.deepEqual(ended, []);
+  });
 
-test('A body that drips is given up by the throughput floor, and the call is told', { timeout: 20_000 }, async (t) => {
-  const { server, ended } = await serve(t, [echo]);
-  const client = new RawClient(t, server.port).send(request('POST /echo', ['Content-Length: 1000']));
-  const drip = setInterval(() => client.send('x'), 500);
-  t.after(() => clearInterval(drip));
-  await client.waitClosed(15_000);
-  assert.deepEqual(ended.map(({ error }) => error?.code), ['CANCELLED']);
-  assert.equal(server.inFlight, 0);
-  assert.equal(server.bodyBytesInFlight, 0);
+  test('A body that drips is given up by the throughput floor, and the call is told', { timeout: 20_000 }, async (t) => {
+    const { server, ended } = await serve(t, [echo]);
+    const client = new RawClient(t, server.port).send(request('POST /echo', ['Content-Length: 1000']));
+    const drip = setInterval(() => client.send('x'), 500);
+    t.after(() => clearInterval(drip));
+    await client.waitClosed(15_000);
+    assert.deepEqual(ended.map(({ error }) => error?.code), ['CANCELLED']);
+    assert.equal(server.inFlight, 0);
+    assert.equal(server.bodyBytesInFlight, 0);
+  });
 });
 
 test('Requests sent ahead are answered in order while the operations do not wait', async (t) => {
