@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { findProteinFolder, isProteinTokenizer } from '../../src/registry/protein.ts';
 import { embeddedModelDirectory, tinyBertDirectory } from '../support/fixtures.ts';
 import { proteinModels } from '../support/protein-model.ts';
 
 const residues = [...'LAGVSREDTIPKFQNYMHWCXBOUZ'];
 
+const folder = mkdtempSync(path.join(tmpdir(), 'ortserve-tokenizer-'));
+after(() => rmSync(folder, { recursive: true }));
+
 function tokenizerOf(vocab: unknown): string {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'ortserve-tokenizer-')), 'tokenizer.json');
+  const file = path.join(folder, 'tokenizer.json');
   writeFileSync(file, JSON.stringify({ model: { vocab } }));
   return file;
 }
