@@ -1,48 +1,36 @@
 // The embedded history file: LMDB, synchronous, for a thread of its own. Several processes may share one folder.
-// Invariant: rows, index and counters change in one transaction, so a count is what a scan would find.
+// Invariant: entries, index and count change in one transaction, so a count is what a scan would find.
 //
-//   rows     id                 -> inference ms | series | row as JSON
-//   index    series | id        -> inference ms
-//   series   series             -> rows in it | its version, model and outcome as JSON
-//   meta     'rows'             -> rows in all
+//   entries  id           -> row as JSON
+//   blocks   first id     -> block of the index (index-block.ts), which ends where the next one begins
+//   meta     'entries'    -> entries in all
 //
-// A series is all rows of one version, model and outcome; its key is a hash of those. Rows of one series stand in
-// the index by time, and filters by equality choose whole series: their rows are read newest first by merging.
 // Synced commits, LMDB's default: what append() returned from survives kill -9 and, as far as the disk keeps its
 // word, a power failure.
-import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Database, RootDatabase } from 'lmdb';
 import { historyPruneRows } from '../limits.ts';
 import { refuseDamaged } from '../storage/lmdb-header.ts';
-import { type HistoryRow, idToBytes, lowestIdAt, outcomeOf } from './row.ts';
+import { countBelow, countOf, filterOf, idAt, insert, recordBytes, recordsOf, slice } from './index-block.ts';
+import { binary, moveOldRows, oldTablesMax } from './lmdb-old-layout.ts';
+import { type HistoryRow, idToBytes, lowestIdAt } from './row.ts';
 import type { HistoryPage, HistoryQuery, Retention } from './store.ts';
 
-const seriesBytes = 16;
-const idBytes = 16;
-const numberBytes = 8;
-const rowHeadBytes = numberBytes + seriesBytes;
-const rowsKey = Buffer.from('rows');
-/** Series that are merged; more of them are read as a scan of all rows. */
-const mergedSeriesMax = 64;
-/** Entries looked at before others get their turn. */
-const scanEntries = 2000;
-const lowestId = Buffer.alloc(idBytes);
-const aboveIds = Buffer.alloc(idBytes + 1, 0xff);
+const countKey = Buffer.from('entries');
+const noRecords = Buffer.alloc(0);
+/** Blocks looked at before others get their turn, which takes about a millisecond. */
+const scanBlocks = 64;
+const lowestId = Buffer.alloc(16);
+const aboveIds = Buffer.alloc(17, 0xff);
 
 type Table = Database<Buffer, Buffer>;
-type Series = { readonly key: Buffer; readonly count: number };
-type Entry = { readonly id: Buffer; readonly inferenceMs: number };
-/** Which entries a query looks at: ids from `low` up to below `high`, of these series or of all. */
-type Span = { readonly low: Buffer; readonly high: Buffer; readonly series: readonly Series[] | undefined };
 
 export class LmdbFile {
   readonly #root: RootDatabase<Buffer, Buffer>;
-  readonly #rows: Table;
-  readonly #index: Table;
-  readonly #series: Table;
+  readonly #entries: Table;
+  readonly #blocks: Table;
   readonly #meta: Table;
 
   /** Opens or makes the file. A file that cannot be opened throws here. */
@@ -51,34 +39,22 @@ export class LmdbFile {
     refuseDamaged(join(directory, 'data.mdb'));
     const { open } = await import('lmdb');
     // overlappingSync would acknowledge before the disk has the rows.
-    const options = { path: directory, noSubdir: false, maxDbs: 4, overlappingSync: false, ...binary };
-    return new LmdbFile(open<Buffer, Buffer>(options));
+    const options = { path: directory, noSubdir: false, maxDbs: 3 + oldTablesMax, overlappingSync: false, ...binary };
+    const root = open<Buffer, Buffer>(options);
+    const file = new LmdbFile(root);
+    moveOldRows(root, (rows) => file.#add(rows));
+    return file;
   }
 
   private constructor(root: RootDatabase<Buffer, Buffer>) {
     this.#root = root;
-    this.#rows = root.openDB('rows', binary);
-    this.#index = root.openDB('index', binary);
-    this.#series = root.openDB('series', binary);
+    this.#entries = root.openDB('entries', binary);
+    this.#blocks = root.openDB('blocks', binary);
     this.#meta = root.openDB('meta', binary);
   }
 
   append(rows: readonly HistoryRow[]): void {
-    this.#root.transactionSync(() => {
-      const tally = new Map<string, { key: Buffer; names: string; added: number }>();
-      for (const row of rows) {
-        const id = idToBytes(row.id);
-        if (this.#rows.doesExist(id)) continue;
-        const names = namesOf(row);
-        const series = tally.get(names) ?? { key: seriesKey(names), names, added: 0 };
-        tally.set(names, series);
-        series.added += 1;
-        const inference = numberBuffer(row.inference_time_ms ?? NaN);
-        this.#rows.putSync(id, Buffer.concat([inference, series.key, Buffer.from(JSON.stringify(row))]));
-        this.#index.putSync(Buffer.concat([series.key, id]), inference);
-      }
-      this.#count(tally.values());
-    });
+    this.#root.transactionSync(() => this.#add(rows));
   }
 
   /** Removes at most `historyPruneRows` of the oldest rows that are too many or too old; returns how many. */
@@ -86,187 +62,118 @@ export class LmdbFile {
     // A process that was killed while it read would keep old pages from being used again.
     this.#root.readerCheck();
     return this.#root.transactionSync(() => {
-      const tooMany = Math.max(this.#rowCount() - rowsMax, 0);
+      const tooMany = this.#count() - rowsMax;
       const keepFrom = idToBytes(lowestIdAt(keepFromMs));
-      const tally = new Map<string, { key: Buffer; names: string; added: number }>();
       let removed = 0;
-      for (const { key: id, value } of [...this.#rows.getRange({ limit: historyPruneRows })]) {
-        if (removed >= tooMany && Buffer.compare(id, keepFrom) >= 0) break;
-        const names = namesOf(rowOf(value));
-        const series = tally.get(names) ?? { key: seriesKey(names), names, added: 0 };
-        tally.set(names, series);
-        series.added -= 1;
-        this.#rows.removeSync(id);
-        this.#index.removeSync(Buffer.concat([series.key, id]));
-        removed += 1;
+      for (;;) {
+        const [oldest] = this.#blocks.getRange({ limit: 1 });
+        if (oldest === undefined) break;
+        const goes = Math.min(
+          Math.max(tooMany - removed, countBelow(oldest.value, keepFrom)),
+          historyPruneRows - removed,
+          countOf(oldest.value),
+        );
+        if (goes <= 0) break;
+        this.#removeFirst(oldest.value, goes);
+        removed += goes;
       }
-      this.#count(tally.values());
+      this.#addToCount(-removed);
       return removed;
     });
   }
 
   async page(query: HistoryQuery): Promise<HistoryPage> {
-    const series = this.#matching(query);
+    const matches = filterOf(query);
     const low = query.fromMs === undefined ? lowestId : idToBytes(lowestIdAt(query.fromMs));
     const high = query.toMs === undefined ? aboveIds : idToBytes(lowestIdAt(query.toMs));
     const before = query.before === undefined ? aboveIds : idToBytes(query.before);
-    const rows = await this.#collect(query, { low, high: Buffer.compare(before, high) < 0 ? before : high, series });
-    const total = await this.#total(query, { low, high, series });
-    return { rows: rows.slice(0, query.limit), total, more: rows.length > query.limit };
+    // Without filters the total is known: only the rows of the page and those passed over are looked at.
+    const countsAll = matches === undefined && query.fromMs === undefined && query.toMs === undefined;
+    // One row more than the page has, to know whether there is more.
+    const wanted = query.limit + 1;
+    const rows: HistoryRow[] = [];
+    let toPass = query.offset;
+    let total = 0;
+    for await (const block of this.#newestFirst(low, countsAll ? before : high)) {
+      const view = new DataView(block.buffer, block.byteOffset, block.length);
+      const first = countBelow(block, low);
+      const pageEnd = countBelow(block, before);
+      for (let index = countBelow(block, high) - 1; index >= first; index -= 1) {
+        if (matches !== undefined && !matches(view, index * recordBytes)) continue;
+        total += 1;
+        if (index >= pageEnd || rows.length === wanted) continue;
+        if (toPass > 0) toPass -= 1;
+        else rows.push(this.#entry(idAt(block, index)));
+      }
+      if (countsAll && rows.length === wanted) break;
+    }
+    return {
+      rows: rows.slice(0, query.limit),
+      total: countsAll ? this.#count() : total,
+      more: rows.length > query.limit,
+    };
   }
 
   async close(): Promise<void> {
     await this.#root.close();
   }
 
-  /** One row more than the page has, to know whether there is more. */
-  async #collect(query: HistoryQuery, span: Span): Promise<HistoryRow[]> {
-    const wanted = query.limit + 1;
-    const single = span.series === undefined || span.series.length === 1;
-    if (single && !filtersTime(query)) return this.#load(this.#newest(span, wanted, query.offset));
-    const rows: HistoryRow[] = [];
-    let toPass = query.offset;
-    for await (const entries of this.#walk(span, Math.min(scanEntries, query.offset + wanted))) {
-      const matching = entries.filter((entry) => timeMatches(entry, query));
-      const passed = Math.min(toPass, matching.length);
-      toPass -= passed;
-      rows.push(...this.#load(matching.slice(passed, passed + wanted - rows.length)));
-      if (rows.length === wanted) break;
-    }
-    return rows;
-  }
-
-  async #total(query: HistoryQuery, span: Span): Promise<number> {
-    const { series } = span;
-    if (series?.length === 0) return 0;
-    if (!filtersTime(query)) {
-      if (query.fromMs === undefined && query.toMs === undefined) {
-        return series === undefined ? this.#rowCount() : series.reduce((sum, { count }) => sum + count, 0);
+  /** The blocks that may hold ids from `low` up to below `high`. Lets others in between, who may add or remove rows. */
+  async *#newestFirst(low: Buffer, high: Buffer): AsyncGenerator<Buffer> {
+    for (let start = high; ; await turn()) {
+      let seen = 0;
+      for (const { key, value } of this.#blocks.getRange({ reverse: true, start, exclusiveStart: true, limit: scanBlocks })) {
+        yield value;
+        if (Buffer.compare(key, low) <= 0) return;
+        start = key;
+        seen += 1;
       }
-      if (series === undefined) return this.#rows.getKeysCount({ start: span.low, end: span.high });
-      if (series.length <= mergedSeriesMax) {
-        return series.reduce((sum, { key }) => sum + this.#index.getKeysCount(indexRange(key, span)), 0);
-      }
-    }
-    let total = 0;
-    for await (const entries of this.#walk(span, scanEntries)) {
-      for (const entry of entries) if (timeMatches(entry, query)) total += 1;
-    }
-    return total;
-  }
-
-  /** All entries of the span in portions, newest first. Lets others in between, who may add or remove rows. */
-  async *#walk(span: Span, firstEntries: number): AsyncGenerator<Entry[]> {
-    let { high } = span;
-    for (let wanted = firstEntries; ; wanted = scanEntries) {
-      const { entries, lowest } = this.#portion({ ...span, high }, wanted);
-      yield entries;
-      if (lowest === undefined) return;
-      high = lowest;
-      await turn();
+      if (seen < scanBlocks) return;
     }
   }
 
-  /** `lowest` is where the next portion ends; undefined when nothing is left. */
-  #portion(span: Span, wanted: number): { entries: Entry[]; lowest: Buffer | undefined } {
-    if (span.series === undefined || span.series.length <= mergedSeriesMax) {
-      const entries = this.#newest(span, wanted, 0);
-      return { entries, lowest: entries.length < wanted ? undefined : entries.at(-1)?.id };
-    }
-    const keys = new Set(span.series.map(({ key }) => key.toString('latin1')));
-    const range = [...this.#rows.getRange({ ...downward(span.low, span.high), limit: wanted })];
-    const entries = range
-      .filter(({ value }) => keys.has(value.toString('latin1', numberBytes, rowHeadBytes)))
-      .map(({ key, value }) => ({ id: key, inferenceMs: value.readDoubleLE() }));
-    return { entries, lowest: range.length < wanted ? undefined : range.at(-1)?.key };
-  }
-
-  #newest({ low, high, series }: Span, limit: number, offset: number): Entry[] {
-    if (Buffer.compare(low, high) >= 0) return [];
-    if (series === undefined) {
-      return [...this.#rows.getRange({ ...downward(low, high), limit, offset })]
-        .map(({ key, value }) => ({ id: key, inferenceMs: value.readDoubleLE() }));
-    }
-    const lists = series.map(({ key }) => {
-      const { start, end } = indexRange(key, { low, high });
-      return [...this.#index.getRange({ ...downward(start, end), limit, offset })]
-        .map((entry) => ({ id: entry.key.subarray(seriesBytes), inferenceMs: entry.value.readDoubleLE() }));
+  #add(rows: readonly HistoryRow[]): void {
+    const added = rows.filter((row) => {
+      const id = idToBytes(row.id);
+      if (this.#entries.doesExist(id)) return false;
+      this.#entries.putSync(id, Buffer.from(JSON.stringify(row)));
+      return true;
     });
-    if (lists.length === 1) return lists[0]!;
-    return lists.flat().sort((left, right) => Buffer.compare(right.id, left.id)).slice(0, limit);
+    let records = recordsOf(added);
+    while (records.length > 0) records = this.#insertIntoOne(records);
+    this.#addToCount(added.length);
   }
 
-  #load(entries: readonly Entry[]): HistoryRow[] {
-    return entries.flatMap(({ id }) => {
-      const value = this.#rows.get(id);
-      return value === undefined ? [] : [rowOf(value)];
-    });
-  }
-
-  /** The series that the filters by equality choose; undefined when there are no such filters. */
-  #matching({ version, model, status }: HistoryQuery): readonly Series[] | undefined {
-    if (version === undefined && model === undefined && status === undefined) return undefined;
-    const matching: Series[] = [];
-    for (const { key, value } of this.#series.getRange()) {
-      const [ofVersion, ofModel, outcome] = JSON.parse(value.toString('utf8', numberBytes)) as [string, string, string];
-      if (version !== undefined && ofVersion !== version) continue;
-      if (model !== undefined && ofModel !== model) continue;
-      if (status !== undefined && !(status === 'error' ? outcome !== 'success' : outcome === status)) continue;
-      matching.push({ key, count: value.readDoubleLE() });
+  /** Puts the records into the block where the first of them belongs; returns those that belong further on. */
+  #insertIntoOne(records: Buffer): Buffer {
+    const first = idAt(records, 0);
+    const [home] = this.#blocks.getRange({ reverse: true, start: first, limit: 1 });
+    const [next] = this.#blocks.getKeys({ start: first, exclusiveStart: true, limit: 1 });
+    const count = next === undefined ? countOf(records) : countBelow(records, next);
+    for (const block of insert(home?.value ?? noRecords, slice(records, 0, count), next === undefined)) {
+      this.#blocks.putSync(idAt(block, 0), block);
     }
-    return matching;
+    return slice(records, count);
   }
 
-  #count(tally: Iterable<{ key: Buffer; names: string; added: number }>): void {
-    let all = 0;
-    for (const { key, names, added } of tally) {
-      const count = (this.#series.get(key)?.readDoubleLE() ?? 0) + added;
-      if (count > 0) this.#series.putSync(key, Buffer.concat([numberBuffer(count), Buffer.from(names)]));
-      else this.#series.removeSync(key);
-      all += added;
-    }
-    if (all !== 0) this.#meta.putSync(rowsKey, numberBuffer(this.#rowCount() + all));
+  #removeFirst(block: Buffer, count: number): void {
+    for (let index = 0; index < count; index += 1) this.#entries.removeSync(idAt(block, index));
+    this.#blocks.removeSync(idAt(block, 0));
+    if (count < countOf(block)) this.#blocks.putSync(idAt(block, count), slice(block, count));
   }
 
-  #rowCount(): number {
-    return this.#meta.get(rowsKey)?.readDoubleLE() ?? 0;
+  #entry(id: Buffer): HistoryRow {
+    return JSON.parse(this.#entries.get(id)!.toString()) as HistoryRow;
   }
-}
 
-const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+  #count(): number {
+    return this.#meta.get(countKey)?.readDoubleLE() ?? 0;
+  }
 
-/** From just below `high` down to `low` itself. */
-function downward(low: Buffer, high: Buffer) {
-  return { reverse: true, start: high, exclusiveStart: true, end: low, inclusiveEnd: true };
-}
-
-function indexRange(series: Buffer, { low, high }: Pick<Span, 'low' | 'high'>): { start: Buffer; end: Buffer } {
-  return { start: Buffer.concat([series, low]), end: Buffer.concat([series, high]) };
-}
-
-function filtersTime({ inferenceMsMin, inferenceMsMax }: HistoryQuery): boolean {
-  return inferenceMsMin !== undefined || inferenceMsMax !== undefined;
-}
-
-function timeMatches({ inferenceMs }: Entry, { inferenceMsMin, inferenceMsMax }: HistoryQuery): boolean {
-  if (inferenceMsMin === undefined && inferenceMsMax === undefined) return true;
-  return inferenceMs >= (inferenceMsMin ?? -Infinity) && inferenceMs <= (inferenceMsMax ?? Infinity);
-}
-
-function namesOf(row: HistoryRow): string {
-  return JSON.stringify([row.version, row.model, outcomeOf(row)]);
-}
-
-function seriesKey(names: string): Buffer {
-  return createHash('sha256').update(names).digest().subarray(0, seriesBytes);
-}
-
-function rowOf(value: Buffer): HistoryRow {
-  return JSON.parse(value.toString('utf8', rowHeadBytes)) as HistoryRow;
-}
-
-function numberBuffer(value: number): Buffer {
-  const buffer = Buffer.allocUnsafe(numberBytes);
-  buffer.writeDoubleLE(value);
-  return buffer;
+  #addToCount(entries: number): void {
+    if (entries === 0) return;
+    const count = Buffer.allocUnsafe(8);
+    count.writeDoubleLE(this.#count() + entries);
+    this.#meta.putSync(countKey, count);
+  }
 }

@@ -23,6 +23,8 @@ const indexes: IndexDescription[] = [
   { key: { model: 1, _id: -1 } },
   { key: { status: 1, _id: -1 } },
   { key: { error_code: 1, _id: -1 } },
+  // A range: few slow rows of many are found, and any number of them counted, without reading documents.
+  { key: { inference_time_ms: 1, _id: -1 } },
 ];
 
 /** Connects and makes the indexes; rejects when the server cannot be reached. Afterwards the driver reconnects. */

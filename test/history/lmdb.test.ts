@@ -150,7 +150,7 @@ test('a file that is no history, or only a part of one, is refused and left as i
 test('long work lets writes and other pages in between', async (t) => {
   const store = await openLmdbHistory(temporaryDirectory(t));
   t.after(() => store.close());
-  const rows = rowsOf(20_000);
+  const rows = rowsOf(60_000);
   await store.append(rows);
   const finished: string[] = [];
   const long = store.page({ ...firstPage, inferenceMsMin: 1e9 }).then(() => finished.push('scan'));

@@ -48,7 +48,9 @@ describe('MongoDB as a server of its own', { skip: skipUnlessMongodb() }, () => 
       assert.ok(document?.timestamp instanceof Date);
       assert.deepEqual([document.version, document.inference_time_ms, document.id], ['1.0', 45.25, undefined]);
       const keys = (await collection.indexes()).map(({ key }) => Object.keys(key).join());
-      assert.deepEqual(keys.sort(), ['_id', 'error_code,_id', 'model,_id', 'status,_id', 'version,_id']);
+      assert.deepEqual(keys.sort(), [
+        '_id', 'error_code,_id', 'inference_time_ms,_id', 'model,_id', 'status,_id', 'version,_id',
+      ]);
       await store.close();
     }
   });
