@@ -3,7 +3,7 @@
 // the bound: the oldest that wait are dropped and counted. A store that fails is tried again until it works.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServerError } from '../errors.ts';
-import { historyBatchRows, historyBufferRowsMax } from '../limits.ts';
+import { historyBatchRows, historyBufferRowsMax, historyReadMsMax } from '../limits.ts';
 import { RowSource, type HistoryEntry } from './row.ts';
 import { RowQueue } from './row-queue.ts';
 import type { HistoryPage, HistoryQuery, HistoryStore } from './store.ts';
@@ -34,6 +34,8 @@ export type HistoryOptions = {
   };
   /** Rows in memory at most. */
   readonly bufferRowsMax?: number;
+  /** How long a page waits for the store, its opening included. */
+  readonly readMsMax?: number;
 };
 
 const retryMsMax = 10_000;
@@ -80,14 +82,15 @@ export class History {
     }
   }
 
-  /** Rejects with BACKEND_FAILED when the store does not answer. Shows what was recorded before, if that is quick. */
+  /** Rejects with BACKEND_FAILED when the store does not answer soon. Shows what was recorded before, if that is quick. */
   async page(query: HistoryQuery): Promise<HistoryPage> {
     // A store that fails is not made to fail once more for each reader.
     if (this.#queue.size > 0 && this.#failures === 0) {
       await within(pageWaitsMs, this.flush());
     }
     try {
-      return await (await this.#store()).page(query);
+      return await bounded(this.#options.readMsMax ?? historyReadMsMax, async (signal) => (
+        (await this.#store()).page(query, signal)));
     } catch (error) {
       throw new ServerError('BACKEND_FAILED', 'The inference history is not available.', { cause: error });
     }
@@ -231,6 +234,20 @@ async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const over = new AbortController();
   await Promise.race([work, sleep(ms, undefined, { signal: over.signal }).catch(() => undefined)]);
   over.abort();
+}
+
+/** What `work` gives. Rejects when it takes longer than that, and tells `work` by its signal. */
+async function bounded<Result>(ms: number, work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new Error(`No answer within ${ms} ms.`)), ms);
+  try {
+    const aborted = new Promise<never>((_, reject) => {
+      late.signal.addEventListener('abort', () => reject(late.signal.reason as Error));
+    });
+    return await Promise.race([work(late.signal), aborted]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** So that the store holds at most a hundredth, or two batches, more than it may. */

@@ -3,7 +3,7 @@
 //
 // Durable as the URL's write concern says; the driver's default is a majority of the replica set.
 import type { Collection, Filter, IndexDescription, MongoBulkWriteError, MongoServerError } from 'mongodb';
-import { historyPruneRows } from '../limits.ts';
+import { historyPruneRows, historyReadMsMax } from '../limits.ts';
 import { lowestIdAt, type HistoryRow } from './row.ts';
 import type { HistoryPage, HistoryQuery, HistoryStore, Retention } from './store.ts';
 
@@ -12,7 +12,7 @@ type Document = Omit<HistoryRow, 'id' | 'timestamp'> & { readonly _id: string; r
 
 const databaseStandard = 'ortserve';
 const collectionName = 'inference_history';
-/** Finding a server, and waiting for its answer: a lost database must not hold a batch or a reader for longer. */
+/** Finding a server, and waiting for its answer: a lost database must not hold a batch for longer. */
 const connectMsMax = 1500;
 const answerMsMax = 10_000;
 const duplicateKey = 11_000;
@@ -48,7 +48,7 @@ export async function openMongodbHistory(url: string): Promise<HistoryStore> {
   }
   return {
     append: (rows) => append(collection, rows),
-    page: (query) => page(collection, query),
+    page: (query, signal) => page(collection, query, signal),
     prune: (retention) => prune(collection, retention),
     close: () => client.close(),
   };
@@ -77,13 +77,18 @@ async function append(collection: Collection<Document>, rows: readonly HistoryRo
   }
 }
 
-async function page(collection: Collection<Document>, query: HistoryQuery): Promise<HistoryPage> {
+async function page(
+  collection: Collection<Document>, query: HistoryQuery, signal: AbortSignal | undefined,
+): Promise<HistoryPage> {
   const filter = filterOf(query);
   const below = query.before === undefined ? filter : { $and: [filter, { _id: { $lt: query.before } }] };
+  // The signal frees the connection, so that readers of a server that hangs leave the pool to the writer; the time ends
+  // the work of a server that is only slow.
+  const options = { maxTimeMS: historyReadMsMax, ...(signal && { signal }) };
   const [documents, total] = await Promise.all([
-    collection.find(below).sort({ _id: -1 }).skip(query.offset).limit(query.limit + 1).toArray(),
+    collection.find(below, options).sort({ _id: -1 }).skip(query.offset).limit(query.limit + 1).toArray(),
     // Not the estimate from the collection's metadata, which may be wrong after a crash.
-    collection.countDocuments(filter),
+    collection.countDocuments(filter, options),
   ]);
   return { rows: documents.slice(0, query.limit).map(rowOf), total, more: documents.length > query.limit };
 }

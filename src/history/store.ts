@@ -39,7 +39,8 @@ export type Retention = {
 export interface HistoryStore {
   /** Resolves once the rows are durable as the store promises. Rows already stored are passed over. */
   append(rows: readonly HistoryRow[]): Promise<void>;
-  page(query: HistoryQuery): Promise<HistoryPage>;
+  /** After `signal` nobody waits for it: the store may give up. */
+  page(query: HistoryQuery, signal?: AbortSignal): Promise<HistoryPage>;
   /** One small step; how many rows it removed. 0 when nothing is left to remove. */
   prune(retention: Retention): Promise<number>;
   close(): Promise<void>;

@@ -6,7 +6,7 @@ import { ServerError } from '../../src/errors.ts';
 import { historyBatchRows } from '../../src/limits.ts';
 import { History, type HistoryOptions } from '../../src/history/history.ts';
 import type { HistoryRow } from '../../src/history/row.ts';
-import type { HistoryStore } from '../../src/history/store.ts';
+import type { HistoryQuery, HistoryStore } from '../../src/history/store.ts';
 import { entry, firstPage } from './rows.ts';
 
 /** A store in memory that can be lost, and held: then append() waits. */
@@ -15,6 +15,9 @@ class FakeStore implements HistoryStore {
   readonly batches: number[] = [];
   lost = false;
   held: Promise<void> | undefined;
+  /** page() never answers; `gaveUp` when it was told that nobody waits. */
+  hangs = false;
+  gaveUp = false;
   opened = 0;
   closed = 0;
   pruned = 0;
@@ -26,7 +29,11 @@ class FakeStore implements HistoryStore {
     this.batches.push(rows.length);
   }
 
-  async page() {
+  async page(_query: HistoryQuery, signal?: AbortSignal) {
+    if (this.hangs) {
+      signal?.addEventListener('abort', () => (this.gaveUp = true));
+      return new Promise<never>(() => {});
+    }
     if (this.lost) throw new Error('connection refused to mongodb://secret@host');
     return { rows: this.rows.toReversed(), total: this.rows.length, more: false };
   }
@@ -145,6 +152,19 @@ test('a database that hangs holds neither record() nor a page for long', async (
   release();
   await until(() => history.pending === 0, 'written');
   assert.equal(store.rows.length, 600);
+});
+
+test('a reader is told that a store which hangs is not available, in opening and in reading', async (t) => {
+  const { store, history, counts, record } = setup(t, { readMsMax: 50 });
+  store.hangs = true;
+  await assert.rejects(history.page(firstPage), { code: 'BACKEND_FAILED', message: 'The inference history is not available.' });
+  assert.ok(store.gaveUp);
+  record(1);
+  await until(() => counts.written === 1, 'the writer does not mind');
+  store.hangs = false;
+  assert.equal((await history.page(firstPage)).total, 1);
+  const opening = setup(t, { readMsMax: 50, open: () => new Promise(() => {}) });
+  await assert.rejects(opening.history.page(firstPage), { code: 'BACKEND_FAILED' });
 });
 
 test('a page shows what was recorded before it', async (t) => {
