@@ -17,8 +17,8 @@ RUN set -eu; arch="$(node -p process.arch)"; abi="$(node -p process.versions.mod
 
 FROM node:22-bookworm-slim
 WORKDIR /app
-# One malloc arena a core is enough: more of them only hold memory that nobody uses.
-ENV NODE_ENV=production HOST=0.0.0.0 PORT=8000 DATA_DIR=/data MALLOC_ARENA_MAX=2
+# glibc's threshold grows with what is freed, and then it keeps the memory of models that left.
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8000 DATA_DIR=/data MALLOC_MMAP_THRESHOLD_=131072
 RUN mkdir /data && chown node:node /data
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist

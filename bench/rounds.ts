@@ -8,13 +8,13 @@ import { createInterface } from 'node:readline';
 
 const rounds = Number(process.argv[2] ?? 200);
 const folder = process.argv[3];
-// glibc's arenas are what fragments; with fewer of them less freed memory is kept.
-const { PATH, MALLOC_ARENA_MAX } = process.env;
+// How glibc keeps what was freed: MALLOC_ARENA_MAX, MALLOC_MMAP_THRESHOLD_.
+const allocator = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('MALLOC_')));
 const directory = mkdtempSync(join(tmpdir(), 'ortserve-bench-'));
 const server = spawn(process.execPath, [join(import.meta.dirname, '../src/main.js')], {
   cwd: directory,
   env: {
-    PATH, ...(MALLOC_ARENA_MAX && { MALLOC_ARENA_MAX }), PORT: '0', DATA_DIR: directory, MODEL_NAME: 'org/model',
+    PATH: process.env['PATH'], ...allocator, PORT: '0', DATA_DIR: directory, MODEL_NAME: 'org/model',
     ENABLE_EMBEDDING_CACHE: 'false', ...(folder && { MODEL_PATH: folder }),
   },
   stdio: ['ignore', 'pipe', 'inherit'],
