@@ -58,12 +58,14 @@ export class Embedder {
     const counts = this.#model.batchable ? cutRuns(rows.map(({ tokens }) => tokens), task.runCost) : rows.map(() => 1);
     let start = 0;
     let tokensPadded = 0;
+    const runInputs: number[] = [];
     for (const count of counts) {
       const run = rows.slice(start, start + count);
       const output = await this.#session.run(run.map((row) => row.inputs.map((i) => inputs[i]!.ids)));
       this.#writeRows(output, run, batch);
       start += count;
       tokensPadded += count * rows[start - 1]!.tokens;
+      runInputs.push(run.reduce((sum, row) => sum + row.inputs.length, 0));
     }
     return {
       ok: true,
@@ -73,7 +75,7 @@ export class Embedder {
       tokensKept: Int32Array.from(inputs, (input) => input.ids.length),
       tokenizeMs: tokenizedMs - startedMs,
       runMs: performance.now() - tokenizedMs,
-      runs: counts.length,
+      runInputs,
       tokensPadded,
     };
   }

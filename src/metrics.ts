@@ -116,7 +116,7 @@ export class Metrics {
         inference.observe(batch.runMs / 1000);
         batchInputs.observe(batch.inputs);
         batchTokens.observe(batch.tokens);
-        this.#runs.labels(model).inc(batch.runs);
+        this.#runs.labels(model).inc(batch.runInputs.length);
         this.#inputs.labels(model).inc(batch.inputs);
         this.#tokens.labels(model).inc(batch.tokens);
         this.#paddingTokens.labels(model).inc(batch.tokensPadded - batch.tokens);
@@ -273,7 +273,8 @@ export type BatchFacts = {
   readonly inputs: number;
   readonly tokens: number;
   readonly tokensPadded: number;
-  readonly runs: number;
+  /** Of each session run. */
+  readonly runInputs: readonly number[];
   readonly tokenizeMs: number;
   readonly runMs: number;
   readonly queueMs: readonly number[];

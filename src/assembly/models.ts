@@ -6,6 +6,7 @@ import { openOnnxBackend, type OnnxOptions } from '../backend/onnx.ts';
 import type { Patience } from '../backend/worker-pool.ts';
 import { chooseDevices } from '../backend/devices.ts';
 import type { EmbeddingManifest } from '../backend/manifest.ts';
+import type { BatchObserver } from '../batch/batcher.ts';
 import { coresAvailable } from '../config/cores.ts';
 import type { Config } from '../config.ts';
 import { ServerError } from '../errors.ts';
@@ -143,7 +144,7 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
   const modelMetrics = metrics.model(name);
   const options = onnxOptions(config);
   const check = precisionChecker(options, log);
-  const open = async (lose: () => void) => {
+  const open = async (observer: BatchObserver, lose: () => void) => {
     const startedMs = performance.now();
     const manifest = await read();
     // While the workers load, which takes longer. Without it nothing is shared with other processes or later loads.
@@ -167,7 +168,7 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
     const facts = { dimension, device: provider, precision: manifest.precision, workers: options.workers, load_ms: Math.round(loadMs) };
     log.info({ model: name, ...facts }, 'model ready');
     metrics.models.loaded(name, '', performance.now() - startedMs);
-    const model = new EmbeddingModel(manifest, backend, config.queueTokensMax, modelMetrics, await identified);
+    const model = new EmbeddingModel(manifest, backend, config.queueTokensMax, observer, await identified);
     model.whenMeasured(() => check(model));
     return model;
   };
@@ -176,8 +177,8 @@ function entryOf({ name, read, pinned }: Wanted, config: Config, metrics: Metric
     aliases: aliasesOf(name),
     pinned,
     metrics: modelMetrics,
-    open: (lose) => {
-      return open(lose).catch((error: unknown) => {
+    open: (observer, lose) => {
+      return open(observer, lose).catch((error: unknown) => {
         metrics.models.loadFailed(name, '');
         log.error({ model: name, err: error }, 'the model could not be loaded');
         // Where the hub is and what its folders hold is for the log, not for clients.

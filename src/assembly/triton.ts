@@ -6,6 +6,7 @@ import { callFailure, unavailable } from '../backend/triton/failures.ts';
 import { readTritonModel, type TritonModel } from '../backend/triton/model.ts';
 import { TritonWatch } from '../backend/triton/watch.ts';
 import type { ModelTraits } from '../backend/manifest.ts';
+import type { BatchObserver } from '../batch/batcher.ts';
 import type { Config } from '../config.ts';
 import { inputTokenIdsMax, tritonRefreshMs } from '../limits.ts';
 import type { Log } from '../log.ts';
@@ -97,7 +98,7 @@ export class TritonModels {
       // The version that was asked for may have gone.
       if (status === 'NOT_FOUND' || status === 'UNAVAILABLE') void this.refresh(name);
     };
-    const open = async () => {
+    const open = async (observer: BatchObserver) => {
       if (this.#watch.state(name) === 'down') throw unavailable();
       const startedMs = performance.now();
       const model = await readTritonModel(this.#client, name);
@@ -106,11 +107,11 @@ export class TritonModels {
       const backend = new TritonBackend(this.#client, this.#watch, model, loadMs, onCall);
       const { version, dimension, batchInputsMax, outputType } = model;
       this.#log.info({ model: name, version, dimension, batch_inputs_max: batchInputsMax, output: outputType }, 'model of Triton ready');
-      return new EmbeddingModel(traitsOf(model), backend, config.queueTokensMax, modelMetrics, model.identity);
+      return new EmbeddingModel(traitsOf(model), backend, config.queueTokensMax, observer, model.identity);
     };
     return registry.add({
       name, aliases: [], pinned: true, remote: { isAvailable: () => this.isUp(name) }, metrics: modelMetrics,
-      open: () => open().catch((error: unknown) => {
+      open: (observer) => open(observer).catch((error: unknown) => {
         throw callFailure(error);
       }),
     });

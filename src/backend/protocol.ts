@@ -64,8 +64,8 @@ export type EmbedReply = {
   readonly tokensKept: Int32Array;
   readonly tokenizeMs: number;
   readonly runMs: number;
-  /** Session runs it took, and the tokens run with their padding. */
-  readonly runs: number;
+  /** The inputs of each session run it took, and the tokens run with their padding. */
+  readonly runInputs: readonly number[];
   readonly tokensPadded: number;
 };
 

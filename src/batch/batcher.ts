@@ -212,7 +212,7 @@ export class Batcher {
       inputs: batch.length,
       tokens,
       tokensPadded: outcome.tokensPadded,
-      runs: outcome.runs,
+      runInputs: outcome.runInputs,
       tokenizeMs: outcome.tokenizeMs,
       runMs: outcome.runMs,
       queueMs: batch.map(({ job }) => startedMs - job.queuedMs),

@@ -30,6 +30,8 @@ export type Waiter = {
   readonly batchInputsMax?: number | undefined;
   /** Told of each input as its batch ends, before the whole job does; `row` is a view, as in Embedded. */
   completed?(index: number, row: Float32Array, tokensGiven: number, tokensKept: number): void;
+  /** Told of each input that has gone to a worker, and runs whatever happens. */
+  started?(): void;
 };
 
 /** Follows each input of a job by itself, where several requests may wait for one. Replaces the waiter's word. */
@@ -96,7 +98,8 @@ export class EmbedJob {
 
   started(index: number, nowMs: number): void {
     this.#startedMs ??= nowMs;
-    this.#watcher?.started(index);
+    if (this.#watcher === undefined) this.#waiter.started?.();
+    else this.#watcher.started(index);
   }
 
   /** Takes row `row` of a batch reply as the result of input `index`. */

@@ -227,9 +227,7 @@ export class EmbeddingCache {
     return {
       isWanted: (index) => flights[index]!.isWanted,
       deadlineMs: (index) => flights[index]!.deadlineMs,
-      started: (index) => {
-        flights[index]!.hasStarted = true;
-      },
+      started: (index) => flights[index]!.start(),
       completed: (index, row, tokensGiven, tokensKept) => {
         // A view would keep the whole batch in memory.
         this.#land(flights[index]!, { row: row.slice(), tokensGiven, tokensKept, livesFromMs: Date.now() });

@@ -54,6 +54,10 @@ export class Gathering {
     if (this.#missing === 0) this.#resolve();
   }
 
+  started(): void {
+    this.#waiter.started?.();
+  }
+
   fail(error: ServerError): void {
     this.#failed = true;
     this.#reject(error);
@@ -63,8 +67,7 @@ export class Gathering {
 export class Flight {
   readonly key: string;
   readonly input: EmbedInput;
-  /** True once a worker has it. */
-  hasStarted = false;
+  #hasStarted = false;
   #hasEnded = false;
   readonly #aboard: { readonly gathering: Gathering; readonly index: number }[] = [];
 
@@ -88,6 +91,13 @@ export class Flight {
 
   board(gathering: Gathering, index: number): void {
     this.#aboard.push({ gathering, index });
+    if (this.#hasStarted) gathering.started();
+  }
+
+  /** A worker has it. */
+  start(): void {
+    this.#hasStarted = true;
+    for (const { gathering } of this.#aboard) gathering.started();
   }
 
   land(vector: CachedVector): void {

@@ -6,8 +6,9 @@ import type { CachedEmbedded, CacheUse, EmbeddingCache } from '../cache/embeddin
 import { ServerError } from '../errors.ts';
 import type { Call } from '../operation.ts';
 import type { EmbeddingModel } from '../registry/embedding-model.ts';
-import type { InferenceStatistics } from '../registry/inference-statistics.ts';
 import type { Registry } from '../registry/registry.ts';
+import { countRequest } from './embed-statistics.ts';
+import { waitInQueue } from './queue-wait.ts';
 import { streamRows, type SliceTimes, type StreamedRow } from './row-stream.ts';
 import { checkTokenIds, promptText, tooLong, truncatedInputs } from './embed-checks.ts';
 
@@ -25,6 +26,8 @@ export type EmbedRequest = {
   readonly cache?: 'use' | 'bypass' | undefined;
   /** Inputs that may run together with one of these; undefined leaves it to the model. */
   readonly batchInputsMax?: number | undefined;
+  /** How long the request may wait for the first of its inputs to run: TIMEOUT then. */
+  readonly queueMsMax?: number | undefined;
   /** What the surface calls these in its requests, for errors. */
   readonly fields: { readonly model: string; readonly inputs: string };
 };
@@ -89,7 +92,7 @@ export class EmbedEngine {
       const truncated = truncatedInputs(cached);
       if (request.truncation === 'refuse' && truncated.length > 0) return undefined;
       known.slot.touch();
-      count(known.statistics, cached, cached.cache.lookupMs);
+      countRequest(known.statistics, cached.cache, cached, cached.cache.lookupMs);
       known.metrics.embedded(request.inputs.length, truncated.length);
       return resultOf(cached, request.model, dimension, truncated);
     } catch {
@@ -104,7 +107,7 @@ export class EmbedEngine {
     try {
       const result = await this.#embedWith(lease.model, request, call);
       known.metrics.embedded(request.inputs.length, result.truncated.length);
-      count(known.statistics, result, performance.now() - startedMs);
+      countRequest(known.statistics, result.cache, result, performance.now() - startedMs);
       return result;
     } catch (error) {
       if (!call.cancelled) known.statistics.failed(performance.now() - startedMs);
@@ -129,6 +132,8 @@ export class EmbedEngine {
   async *embedEach(request: EmbedRequest, call: Call): AsyncGenerator<readonly StreamedRow[], EmbedTotals> {
     const known = this.#registry.find(request.model, request.fields.model);
     const lease = await known.slot.lease();
+    const startedMs = performance.now();
+    const used = { hits: 0, misses: 0, lookupMs: 0 };
     try {
       const { model } = lease;
       const dimension = this.#dimension(request, model);
@@ -138,7 +143,11 @@ export class EmbedEngine {
         // What runs may outlast its reader, and with it the lease above.
         const own = await known.slot.lease();
         try {
-          return await this.#vectors(own.model, request, request.inputs.slice(from, to), options, waiter);
+          const embedded = await this.#vectors(own.model, request, request.inputs.slice(from, to), options, waiter);
+          used.hits += embedded.cache.hits;
+          used.misses += embedded.cache.misses;
+          used.lookupMs += embedded.cache.lookupMs;
+          return embedded;
         } finally {
           own.release();
         }
@@ -146,7 +155,11 @@ export class EmbedEngine {
       const totals = yield* withTotals(rows, request);
       tellTimes(totals, call);
       known.metrics.embedded(totals.count, totals.truncated.length);
+      countRequest(known.statistics, used, totals, performance.now() - startedMs);
       return { ...totals, dimension };
+    } catch (error) {
+      if (!call.cancelled) known.statistics.failed(performance.now() - startedMs);
+      throw error;
     } finally {
       lease.release();
     }
@@ -156,7 +169,9 @@ export class EmbedEngine {
     const dimension = this.#dimension(request, model);
     checkTokenIds(request, model);
     const options = this.#optionsOf(request, model, dimension);
-    const embedded = await this.#vectors(model, request, request.inputs, options, waiterOf(request, call));
+    const embedded = await waitInQueue(request.queueMsMax, waiterOf(request, call), (waiter) => {
+      return this.#vectors(model, request, request.inputs, options, waiter);
+    });
     const truncated = truncatedInputs(embedded);
     if (request.truncation === 'refuse' && truncated.length > 0) {
       const index = truncated[0]!;
@@ -229,17 +244,6 @@ function waiterOf({ batchInputsMax }: EmbedRequest, call: EmbedCall): Waiter {
     deadlineMs: call.deadlineMs,
     batchInputsMax,
   };
-}
-
-/** Batches are shared with other requests; each request counts as the one run that it would be alone. */
-function count(statistics: InferenceStatistics, result: CachedEmbedded, totalMs: number): void {
-  const { queueMs, tokenizeMs: inputMs, inferenceMs: inferMs, cache } = result;
-  const times = { totalMs, queueMs, inputMs, inferMs, outputMs: totalMs - queueMs - inputMs - inferMs };
-  statistics.succeeded(cache.misses, times);
-  if (cache.hits > 0) statistics.hit(cache.lookupMs);
-  if (cache.misses === 0) return;
-  statistics.missed(cache.lookupMs);
-  statistics.executed(cache.misses, times);
 }
 
 /** What took no time at all took none of this request's. */

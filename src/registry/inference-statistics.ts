@@ -1,5 +1,6 @@
 // What a model has done since the server started, as KServe's statistics extension counts it.
 // Invariant: counts and sums only, so that it costs the same after a billion inferences.
+import type { BatchFacts } from '../metrics.ts';
 
 export type Duration = { count: number; ms: number };
 
@@ -63,6 +64,14 @@ export class InferenceStatistics {
     add(batch.input, times.inputMs);
     add(batch.infer, times.inferMs);
     add(batch.output, times.outputMs);
+  }
+
+  /** A batch of an embedding model. Its runs were not timed one by one: each has its inputs' share. */
+  batchEnded({ inputs, runInputs, tokenizeMs, runMs }: Pick<BatchFacts, 'inputs' | 'runInputs' | 'tokenizeMs' | 'runMs'>): void {
+    for (const items of runInputs) {
+      const share = items / inputs;
+      this.executed(items, { inputMs: tokenizeMs * share, inferMs: runMs * share, outputMs: 0 });
+    }
   }
 
   failed(totalMs: number): void {

@@ -1,6 +1,7 @@
 // The embedding models that this server knows, by name. Each is loaded on demand or at the start, shared by
 // leases, and leaves when it is idle too long or others need the room.
 import type { ModelTraits } from '../backend/manifest.ts';
+import type { BatchObserver } from '../batch/batcher.ts';
 import { ServerError } from '../errors.ts';
 import { echoCharsMax, stuckRetryMs } from '../limits.ts';
 import type { ModelGauges, ModelMetrics } from '../metrics.ts';
@@ -21,9 +22,10 @@ export type ModelEntry = {
   readonly metrics: ModelMetrics;
   /**
    * Opens it; rejects with what clients are told.
+   * @param observer told of its batches
    * @param onStuck told when a worker does not come back
    */
-  open(onStuck: () => void): Promise<EmbeddingModel>;
+  open(observer: BatchObserver, onStuck: () => void): Promise<EmbeddingModel>;
 };
 
 /** A model and its state; looking at it never loads it. */
@@ -35,6 +37,7 @@ export class KnownModel {
   readonly statistics = new InferenceStatistics();
   readonly slot: Slot<EmbeddingModel>;
   readonly #remote: ModelEntry['remote'];
+  readonly #observer: BatchObserver;
   /** As it was when last loaded: still known after the model has left. */
   #manifest: ModelTraits | undefined;
   #fileBytes: number | undefined;
@@ -44,10 +47,18 @@ export class KnownModel {
     this.pinned = entry.pinned;
     this.#remote = entry.remote;
     this.metrics = entry.metrics;
+    this.#observer = {
+      batchEnded: (batch) => {
+        entry.metrics.batchEnded(batch);
+        this.statistics.batchEnded(batch);
+      },
+      inputsDropped: (count) => entry.metrics.inputsDropped(count),
+    };
     const open = async () => {
       refuseClosed();
       if (entry.remote === undefined) cache.makeRoom();
-      const model = await entry.open(() => this.slot.lose(new ServerError('MODEL_STUCK', undefined, { retryAfterMs: stuckRetryMs })));
+      const onStuck = () => this.slot.lose(new ServerError('MODEL_STUCK', undefined, { retryAfterMs: stuckRetryMs }));
+      const model = await entry.open(this.#observer, onStuck);
       this.#manifest = model.manifest;
       const { onnxFile } = model.manifest;
       this.#fileBytes = onnxFile === undefined ? undefined : onnxFileBytes(onnxFile);

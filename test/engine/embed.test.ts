@@ -14,7 +14,7 @@ const request = (more: Partial<EmbedRequest> = {}): EmbedRequest => ({ model: 'h
 test('a request waits for a model that still loads', async () => {
   let opened!: (backend: HeldBackend) => void;
   const opening = new Promise<HeldBackend>((resolve) => (opened = resolve));
-  const { registry } = heldRegistry([], async (metrics) => new EmbeddingModel(heldManifest, await opening, 1000, metrics.model('m'), 'held'));
+  const { registry } = heldRegistry([], async (observer) => new EmbeddingModel(heldManifest, await opening, 1000, observer, 'held'));
   const answer = new EmbedEngine(registry, false).embed(request(), newCall());
   const backend = new HeldBackend();
   backend.flowing = true;

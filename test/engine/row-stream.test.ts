@@ -67,8 +67,8 @@ test('a reader that does not read holds back its computation', async () => {
 
 test('what a reader leaves behind is not computed, and the model is given back', async () => {
   const backend = new HeldBackend();
-  const { registry, model } = heldRegistry([], (metrics) => {
-    return Promise.resolve(new EmbeddingModel(heldManifest, backend, 100_000, metrics.model('m'), 'held'));
+  const { registry, model } = heldRegistry([], (observer) => {
+    return Promise.resolve(new EmbeddingModel(heldManifest, backend, 100_000, observer, 'held'));
   });
   const rows = new EmbedEngine(registry, false).embedEach(request(), newCall());
   const first = rows.next();
@@ -83,6 +83,15 @@ test('what a reader leaves behind is not computed, and the model is given back',
   assert.ok(backend.ran.length < 100, `${backend.ran.length} ran`);
   await model.slot.unload();
   assert.equal(model.slot.state, 'absent');
+});
+
+test('a stream counts in the statistics as any other request', async () => {
+  const { engine, model } = heldModel();
+  await all(engine.embedEach(request(), newCall()));
+  const { inferences, executions, success, batches } = model.statistics;
+  const ran = [...batches].reduce((sum, [items, { infer }]) => sum + items * infer.count, 0);
+  assert.deepEqual([inferences, success.count, ran], [2000, 1, 2000]);
+  assert.ok(executions > 1);
 });
 
 test('a slice that fails ends the stream with its error', async () => {

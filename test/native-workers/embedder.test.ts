@@ -69,9 +69,9 @@ describe('embed', () => {
   test('cuts runs by the cost it is told, and counts them with their padding', async () => {
     await using(tiny(), async (embedder) => {
       const all = await embedder.embed({ ...embedTask(texts), runCost: inOneRun });
-      assert.deepEqual([all.runs, all.tokensPadded], [1, 6 * 7]);
+      assert.deepEqual([all.runInputs, all.tokensPadded], [[6], 6 * 7]);
       const none = await embedder.embed({ ...embedTask(texts), runCost: { tokensMax: 1, overheadTokens: 0 } });
-      assert.deepEqual([none.runs, none.tokensPadded], [6, 23]);
+      assert.deepEqual([none.runInputs, none.tokensPadded], [[1, 1, 1, 1, 1, 1], 23]);
       assert.deepEqual(all.rows, none.rows);
     });
   });
@@ -101,7 +101,7 @@ describe('embed', () => {
   test('runs one input at a time where a run would mix them', async () => {
     await using(tiny({ batchable: false }), async (embedder) => {
       const reply = await embedder.embed({ ...embedTask(texts), runCost: inOneRun });
-      assert.deepEqual([reply.runs, reply.tokensPadded], [6, 23]);
+      assert.deepEqual([reply.runInputs, reply.tokensPadded], [[1, 1, 1, 1, 1, 1], 23]);
     });
   });
 
@@ -259,7 +259,7 @@ for (const directory of [tinyBertDirectory, tinyDenseDirectory]) {
     const sentences = ['hello world', 'the cat sat on the mat', 'a', '', 'one two three four five six seven eight'];
     await using(readManifest(directory, { precision: 'auto' }), async (embedder) => {
       const together = await embedder.embed({ ...embedTask(sentences), runCost: inOneRun });
-      assert.equal(together.runs, 1);
+      assert.equal(together.runInputs.length, 1);
       for (const [i, sentence] of sentences.entries()) {
         const alone = await embedder.embed(embedTask([sentence]));
         assert.ok(cosine(rowOf(together, i), rowOf(alone, 0)) >= 0.9999);

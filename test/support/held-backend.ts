@@ -63,5 +63,5 @@ function replyTo(task: EmbedTask): EmbedReply {
   const tokensGiven = Int32Array.from(task.inputs, (input) => input.length + 2);
   const tokensKept = tokensGiven.map((count) => Math.min(256, count));
   const tokensPadded = Math.max(...tokensKept) * tokensKept.length;
-  return { ok: true, rows, stride: 2, tokensGiven, tokensKept, tokenizeMs: 0.1, runMs: 1, runs: 1, tokensPadded };
+  return { ok: true, rows, stride: 2, tokensGiven, tokensKept, tokenizeMs: 0.1, runMs: 1, runInputs: [task.inputs.length], tokensPadded };
 }

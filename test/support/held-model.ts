@@ -1,5 +1,6 @@
 // A registry with one model on a held backend that flows by itself: surfaces without a model file.
 import type { EmbeddingManifest } from '../../src/backend/manifest.ts';
+import type { BatchObserver } from '../../src/batch/batcher.ts';
 import type { EmbeddingCache } from '../../src/cache/embedding-cache.ts';
 import { EmbedEngine } from '../../src/engine/embed.ts';
 import { Metrics } from '../../src/metrics.ts';
@@ -29,12 +30,11 @@ export const heldManifest: EmbeddingManifest = {
 type HeldOptions = { allowed?: string[]; allowDimensions?: boolean; manifest?: Partial<EmbeddingManifest>; identity?: string; cache?: EmbeddingCache };
 
 /** `open` may replace how the model is opened: later, or not at all. */
-export function heldRegistry(allowed: readonly string[], open: (metrics: Metrics) => Promise<EmbeddingModel>) {
+export function heldRegistry(allowed: readonly string[], open: (observer: BatchObserver) => Promise<EmbeddingModel>) {
   const metrics = new Metrics('0.0.0');
   const cache = new ModelCache({ modelsMax: 5, idleMsMax: 0, cleanupIntervalMs: 60_000 });
   const registry = new Registry(cache, allowed);
-  const modelMetrics = metrics.model('org/held');
-  const model = registry.add({ name: 'org/held', aliases: ['held'], pinned: false, metrics: modelMetrics, open: () => open(metrics) });
+  const model = registry.add({ name: 'org/held', aliases: ['held'], pinned: false, metrics: metrics.model('org/held'), open });
   return { metrics, registry, model };
 }
 
@@ -42,8 +42,8 @@ export function heldModel(options: HeldOptions = {}) {
   const backend = new HeldBackend();
   backend.flowing = true;
   const manifest = { ...heldManifest, ...options.manifest };
-  const held = heldRegistry(options.allowed ?? [], (metrics) => {
-    return Promise.resolve(new EmbeddingModel(manifest, backend, 100_000, metrics.model('org/held'), options.identity ?? 'held'));
+  const held = heldRegistry(options.allowed ?? [], (observer) => {
+    return Promise.resolve(new EmbeddingModel(manifest, backend, 100_000, observer, options.identity ?? 'held'));
   });
   return { ...held, backend, engine: new EmbedEngine(held.registry, options.allowDimensions ?? false, options.cache) };
 }

@@ -65,7 +65,7 @@ export class TritonBackend implements Backend {
       tokensKept: tokens,
       tokenizeMs: 0,
       runMs: performance.now() - startedMs,
-      runs: 1,
+      runInputs: [texts.length],
       tokensPadded: Math.max(...tokens) * tokens.length,
     };
   }

@@ -8,6 +8,7 @@ import type { Tensor } from '../../tensor/dtypes.ts';
 import { textOfBytes } from '../../tensor/wire.ts';
 import { embedInputs, type InputLimits } from '../inputs.ts';
 import type { InferAnswer, InferRequest, KserveModel, ModelDescription, ModelState } from './model.ts';
+import { scheduleOf } from './schedule.ts';
 
 const inputName = 'text';
 const outputName = 'embedding';
@@ -62,8 +63,9 @@ export class EmbeddingTarget implements KserveModel {
     }
   }
 
-  /** Takes the request parameters `dimensions` and `prompt_name` as the other embedding paths do. */
+  /** Takes the request parameters `dimensions` and `prompt_name` as the other embedding paths do; turns are fair, so `priority` changes none. */
   async infer(request: InferRequest, call: Call): Promise<InferAnswer> {
+    const { queueMsMax } = scheduleOf(request.parameters);
     const { dimensions, prompt_name: promptName } = request.parameters as { dimensions?: unknown; prompt_name?: unknown };
     if (dimensions !== undefined && !Number.isSafeInteger(dimensions)) throw invalid('parameters.dimensions', 'must be an integer');
     if (promptName !== undefined && typeof promptName !== 'string') throw invalid('parameters.prompt_name', 'must be a string');
@@ -75,6 +77,7 @@ export class EmbeddingTarget implements KserveModel {
       inputs: embedInputs(texts(request.inputs), inputName, this.#limits),
       dimensions: dimensions as number | undefined,
       promptName,
+      queueMsMax,
       fields: { model: 'model', inputs: inputName },
     }, call);
     return { model: this.name, version: onlyVersion, id: request.id, outputs: [{ name: outputName, tensor: rows(result) }] };

@@ -1,4 +1,5 @@
 // The schedule-policy extension: when a request may run, from its parameters.
+import { timerMsMax } from '../../config/option.ts';
 import { ServerError } from '../../errors.ts';
 
 export type Schedule = { readonly priority: number | undefined; readonly queueMsMax: number | undefined };
@@ -9,7 +10,7 @@ export function scheduleOf(parameters: Readonly<Record<string, unknown>>): Sched
   const timeoutUs = countOf(parameters, 'timeout');
   return {
     priority: priority === 0 ? undefined : priority,
-    queueMsMax: timeoutUs === undefined || timeoutUs === 0 ? undefined : timeoutUs / 1000,
+    queueMsMax: timeoutUs === undefined || timeoutUs === 0 ? undefined : Math.min(timerMsMax, timeoutUs / 1000),
   };
 }
 

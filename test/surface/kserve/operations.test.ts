@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '../../transport/support.ts';
 import { headerOf, infer, inferBody, serveKserve } from './support.ts';
 
 const ask = async (url: string, method = 'GET', body?: string) => {
@@ -95,6 +96,45 @@ test('statistics count items, runs and nanoseconds', async (t) => {
   const { success, queue, compute_infer: compute } = stats.inference_stats;
   assert.ok(success.ns >= queue.ns + compute.ns && compute.ns > 0 && Number.isInteger(success.ns));
   assert.ok(Math.abs(Date.now() - stats.last_inference) < 60_000);
+});
+
+const textBody = (texts: readonly string[], parameters: object = {}) => {
+  return inferBody([{ name: 'text', shape: [texts.length], datatype: 'BYTES', data: texts }], { parameters }).body;
+};
+
+test('embedding requests that share a run count it once, and their texts each', async (t) => {
+  const { url, backend, model } = await serveKserve(t);
+  backend.flowing = false;
+  const first = infer(url, 'org/held', textBody(['first']));
+  await until(() => backend.running.length === 1, 'it runs');
+  const both = [['one', 'two'], ['six']].map((texts) => infer(url, 'org/held', textBody(texts)));
+  await until(() => model.gauges.queuedInputs === 3, 'both wait');
+  for (let i = 0; i < 2; i++) {
+    await until(() => backend.running.length === 1, 'a batch runs');
+    backend.running[0]!.release();
+  }
+  await Promise.all([first, ...both]);
+  const [stats] = (await ask(`${url}/v2/models/org/held/stats`)).json.model_stats;
+  assert.deepEqual([stats.inference_count, stats.execution_count, stats.inference_stats.success.count], [4, 2, 3]);
+  assert.deepEqual(stats.batch_stats.map((each: any) => [each.batch_size, each.compute_infer.count]), [[1, 1], [3, 1]]);
+});
+
+test('a timeout bounds the wait of an embedding request, too', async (t) => {
+  const { url, backend } = await serveKserve(t);
+  backend.flowing = false;
+  const first = infer(url, 'org/held', textBody(['first'], { timeout: 1_000 }));
+  await until(() => backend.running.length === 1, 'it runs');
+  const late = await infer(url, 'org/held', textBody(['late'], { timeout: 1_000 }));
+  assert.deepEqual([late.status, late.json.error], [504, 'The request waited longer than its timeout allows.']);
+  const patient = [0, Number.MAX_SAFE_INTEGER].map((timeout) => infer(url, 'org/held', textBody(['patient'], { timeout, priority: 1 })));
+  backend.flowing = true;
+  backend.running[0]!.release();
+  assert.deepEqual((await Promise.all([first, ...patient])).map(({ status }) => status), [200, 200, 200]);
+  assert.ok(!backend.ran.includes('late'));
+  for (const timeout of [-1, 1.5, '1']) {
+    const refused = await infer(url, 'org/held', textBody(['a'], { timeout }));
+    assert.deepEqual([refused.status, refused.json.error], [400, "'parameters.timeout' must be a non-negative integer."]);
+  }
 });
 
 test('an answer is compressed only for a client that asks for that one encoding', async (t) => {

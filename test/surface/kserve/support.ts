@@ -4,6 +4,8 @@ import { Inflater } from '../../../src/surface/kserve/compression.ts';
 import { kserveError } from '../../../src/surface/kserve/errors.ts';
 import { KserveModels } from '../../../src/surface/kserve/models.ts';
 import { kserveOperations, type KserveSurface } from '../../../src/surface/kserve/operations.ts';
+import type { KnownModel } from '../../../src/registry/registry.ts';
+import type { HeldBackend } from '../../support/held-backend.ts';
 import { heldModel } from '../../support/held-model.ts';
 import { identityFolder } from '../../support/identity-models.ts';
 import { tensorModels } from '../../support/tensor-models.ts';
@@ -11,20 +13,23 @@ import { serve, type Served } from '../../transport/support.ts';
 
 export const bodyBytesMax = 32 * 1024 * 1024;
 
-function kserveSurface(t: TestContext): KserveSurface & { readonly directory: string } {
+/** The embedding model `org/held`, whose batches may be held. */
+type Held = { readonly backend: HeldBackend; readonly model: KnownModel };
+
+export function kserveSurface(t: TestContext): KserveSurface & { readonly directory: string } & Held {
   const { directory, remove } = identityFolder();
   t.after(remove);
-  const { registry, engine } = heldModel();
+  const { registry, engine, backend, model } = heldModel();
   const limits = { inputsMax: 100, charsMax: 1000 };
   const models = new KserveModels({ tensors: tensorModels(t, directory), registry, engine, limits });
-  return { models, version: '1.2.3', ready: () => true, inflater: new Inflater(bodyBytesMax, 4 * bodyBytesMax), directory };
+  return { models, version: '1.2.3', ready: () => true, inflater: new Inflater(bodyBytesMax, 4 * bodyBytesMax), directory, backend, model };
 }
 
-export async function serveKserve(t: TestContext): Promise<Served & { readonly directory: string }> {
+export async function serveKserve(t: TestContext): Promise<Served & { readonly directory: string } & Held> {
   const surface = kserveSurface(t);
   const errorShapes = [{ prefix: '/', encodeError: kserveError }];
   const served = await serve(t, kserveOperations(surface), { requestBytesMax: bodyBytesMax, errorShapes });
-  return { ...served, directory: surface.directory };
+  return { ...served, directory: surface.directory, backend: surface.backend, model: surface.model };
 }
 
 export type Input = { readonly name?: string; readonly shape: readonly number[]; readonly datatype: string; readonly bytes?: Uint8Array; readonly data?: unknown; readonly size?: number };
