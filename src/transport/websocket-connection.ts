@@ -20,11 +20,9 @@ export class Connection implements PartSink {
   /** Whose rate limit it shares. */
   readonly #client: string;
   readonly #requests = new Map<string, SocketRequest>();
-  /** Ids whose requests wait for the rate limiter. */
-  readonly #entering = new Set<string>();
+  /** The bytes of requests that wait for the rate limiter, by their ids. */
+  readonly #entering = new Map<string, number>();
   #socket: WebSocket<Attached> | undefined;
-  #bytes = 0;
-  #count = 0;
   /** When its reader last took something, or had nothing to take. */
   #tookMs = 0;
   #isDraining = false;
@@ -151,10 +149,10 @@ export class Connection implements PartSink {
     const call = this.#newCall(message, operation ?? this.#setup.unknownOperation);
     let isTold = false;
     let isHeld = false;
-    this.#entering.add(id);
     try {
       if (operation === undefined) throw new ServerError('ROUTE_NOT_FOUND', "There is no such 'op'.", { field: 'op' });
       this.#admit(bytes);
+      this.#entering.set(id, bytes);
       isHeld = true;
       call.caller = this.#setup.authorize?.(operation, this.#header) ?? call.caller;
       await this.#checkRate(operation);
@@ -162,7 +160,7 @@ export class Connection implements PartSink {
       isTold = true;
       const source = openSource(operation, message, call, this.#setup.observer);
       const resumable = fields['resumable'] === true && this.#setup.jobs.hasRoom;
-      const request = new SocketRequest({ id, caller: call.caller.name, resumable, source, onOver: () => this.#release(bytes, request) });
+      const request = new SocketRequest({ id, bytes, caller: call.caller.name, resumable, source, onOver: () => this.#release(request) });
       this.#entering.delete(id);
       this.#requests.set(id, request);
       this.#setup.jobs.add(request);
@@ -171,7 +169,7 @@ export class Connection implements PartSink {
       void request.run();
     } catch (thrown) {
       this.#entering.delete(id);
-      if (isHeld) this.#release(bytes, undefined);
+      if (isHeld) this.#setup.budget.give(bytes);
       this.#notify(id, isTold ? toServerError(thrown) : refuse(call, thrown, this.#setup.observer).error ?? toServerError(thrown));
       this.#endIfDrained();
     }
@@ -191,19 +189,20 @@ export class Connection implements PartSink {
 
   #admit(bytes: number): void {
     if (this.#isDraining) throw new ServerError('OVERLOADED', 'The server is shutting down.', { retryAfterMs: 1000 });
-    if (this.#count >= socketRequestsMax || this.#bytes + bytes > this.#bytesMax) {
-      throw new ServerError('QUEUE_FULL', `This connection has ${this.#count} requests that are not finished.`, { retryAfterMs: 1000 });
-    }
+    this.#checkRoom(bytes, [...this.#requests.values()]);
     if (!this.#setup.budget.take(bytes)) throw overloaded();
-    this.#bytes += bytes;
-    this.#count += 1;
   }
 
-  #release(bytes: number, request: SocketRequest | undefined): void {
-    this.#bytes -= bytes;
-    this.#count -= 1;
-    this.#setup.budget.give(bytes);
-    if (request === undefined) return;
+  /** What a connection has is counted where it is: a request that another one goes on with takes no room here. */
+  #checkRoom(bytes: number, requests: readonly SocketRequest[]): void {
+    const held = [...this.#entering.values(), ...requests.map((request) => request.bytes)];
+    if (held.length < socketRequestsMax && held.reduce((sum, each) => sum + each, bytes) <= this.#bytesMax) return;
+    throw new ServerError('QUEUE_FULL', `This connection has ${held.length} requests that are not finished.`, { retryAfterMs: 1000 });
+  }
+
+  /** By whatever connection it ended. */
+  #release(request: SocketRequest): void {
+    this.#setup.budget.give(request.bytes);
     this.#setup.jobs.delete(request);
   }
 
@@ -224,9 +223,12 @@ export class Connection implements PartSink {
     const { job, after } = fields;
     const caller = this.#setup.authorize?.(this.#setup.connect, this.#header).name ?? 'anonymous';
     const request = this.#setup.jobs.find(job);
-    const isTheirs = request !== undefined && request.caller === caller;
-    if (!isTheirs || typeof after !== 'number' || !request.resumeAfter(after)) {
-      return this.#notify(id, new ServerError('JOB_NOT_FOUND', 'There is no such job, or not from there on.', { field: 'job' }));
+    try {
+      if (request?.caller !== caller || typeof after !== 'number') throw jobNotFound();
+      this.#checkRoom(request.bytes, [...this.#requests.values()].filter((other) => other !== request));
+      if (!request.resumeAfter(after)) throw jobNotFound();
+    } catch (error) {
+      return this.#notify(id, toServerError(error));
     }
     request.takeFrom();
     request.id = id;
@@ -250,6 +252,10 @@ export class Connection implements PartSink {
     if (!this.#isDraining || this.#entering.size > 0) return;
     if ([...this.#requests.values()].every(({ isSent }) => isSent)) this.#socket?.end(1001, 'The server is shutting down.');
   }
+}
+
+function jobNotFound(): ServerError {
+  return new ServerError('JOB_NOT_FOUND', 'There is no such job, or not from there on.', { field: 'job' });
 }
 
 function textFields(value: unknown): Record<string, string> {

@@ -33,6 +33,8 @@ export type NumberedPart = { readonly seq: number; readonly part: Part };
 export class SocketRequest {
   /** What its client calls it; another one after a resume. */
   id: string;
+  /** Of its message: what the connection that it is attached to counts. */
+  readonly bytes: number;
   readonly caller: string;
   /** By which another connection may go on with it; undefined when none may. */
   readonly job: string | undefined;
@@ -51,8 +53,9 @@ export class SocketRequest {
   #onRoom: (() => void) | undefined;
   #expiry: NodeJS.Timeout | undefined;
 
-  constructor(init: { id: string; caller: string; resumable: boolean; source: PartSource; onOver: () => void }) {
+  constructor(init: { id: string; bytes: number; caller: string; resumable: boolean; source: PartSource; onOver: () => void }) {
     this.id = init.id;
+    this.bytes = init.bytes;
     this.caller = init.caller;
     this.job = init.resumable ? randomUUID() : undefined;
     this.#source = init.source;

@@ -157,6 +157,41 @@ test('nobody else can go on with a request, nor from where its parts are gone', 
   assert.equal((await again.end('d'))['error'].code, 'CANCELLED', 'it was taken over');
 });
 
+test('a request that goes on elsewhere takes its room there, and none where it was', async (t) => {
+  const gate = new Gate();
+  const held = streaming('hold', async function* () {
+    await gate.pass();
+    yield [summary()];
+  });
+  const { connect, server } = await serveSockets(t, [held]);
+  const [first, second] = [await connect(), await connect()];
+  const max = (await first.next('hello'))['requests_max'] as number;
+  for (let i = 0; i < max; i++) first.send({ id: `${i}`, op: 'hold', resumable: true, body: {} });
+  await first.next('accepted', max);
+  const jobs = first.messages.filter(({ type }) => type === 'accepted').map(({ job }) => job as string);
+  const refusal = async (client: TestSocket, message: object) => {
+    client.send({ id: 'refused', ...message });
+    return (await client.end('refused'))['error'].code as string;
+  };
+  assert.equal(await refusal(first, { op: 'hold', body: {} }), 'QUEUE_FULL');
+  first.send({ id: 'same', op: 'resume', job: jobs[0], after: 0 });
+  assert.equal((await first.end('0'))['error'].code, 'CANCELLED', 'it has another id, and the same room');
+  for (const [i, job] of jobs.entries()) second.send({ id: `${i}`, op: 'resume', job, after: 0 });
+  await first.next('error', 1 + 1 + max);
+  for (let i = 0; i < max; i++) first.send({ id: `new-${i}`, op: 'hold', resumable: true, body: {} });
+  const job = (await first.next('accepted', max + max))['job'] as string;
+  assert.equal(server.inFlight, max + max);
+  assert.equal(await refusal(second, { op: 'hold', body: {} }), 'QUEUE_FULL');
+  second.send({ id: 'moved', op: 'resume', job, after: 0 });
+  assert.equal((await second.end('moved'))['error'].code, 'QUEUE_FULL');
+  gate.open();
+  assert.equal((await first.end(`new-${max - 1}`)).type, 'summary', 'what the other could not take stayed');
+  await second.next('summary', max);
+  for (let i = 0; i < max; i++) second.send({ id: `${i}`, op: 'ack', seq: 1 });
+  second.send({ id: 'moved-again', op: 'resume', job, after: 0 });
+  assert.equal((await second.end('moved-again')).type, 'summary');
+});
+
 test('raw data goes into the fields that it names, and comes out beside the JSON', async (t) => {
   const reverse = streaming('reverse', async function* ({ a, list }: any) {
     const data = Buffer.from(a.data as Uint8Array).reverse();
