@@ -115,7 +115,7 @@ export async function perform(
 
 /** A reply that tells the parts as they are done. Rejects with what fails before the first of them. */
 async function streamed(input: unknown, call: Call, observer: CallObserver): Promise<Reply> {
-  const stream = new EventStream(call.operation.streams!.events(input, call), call);
+  const stream = new EventStream(call.operation.streams!, input, call);
   await stream.begin();
   const reply = eventReply(stream, call, (error) => String(errorReply(call, error).reply.body));
   stream.ended = (error) => tell(observer, call, reply, error);
@@ -124,7 +124,7 @@ async function streamed(input: unknown, call: Call, observer: CallObserver): Pro
 
 /** The call's parts as they are done, for a transport with a form of its own. `input` is what `decode` gave. */
 export function openEvents(input: unknown, call: Call, observer: CallObserver): EventStream {
-  const stream = new EventStream(call.operation.streams!.events(input, call), call);
+  const stream = new EventStream(call.operation.streams!, input, call);
   stream.ended = (error) => tell(observer, call, error === undefined ? doneReply : errorReply(call, error).reply, error);
   return stream;
 }

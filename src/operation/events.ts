@@ -22,6 +22,8 @@ export type Streams<In> = {
    * client takes them, and runs only so far ahead as its owner can hold.
    */
   events(input: In, call: Call): AsyncIterable<readonly StreamEvent[]>;
+  /** The call's timeout is for the first events only: the others take as long as who makes them elsewhere takes. */
+  readonly isOpenEnded?: boolean;
 };
 
 export class EventStream {
@@ -31,12 +33,14 @@ export class EventStream {
   readonly #events: AsyncIterator<readonly StreamEvent[]>;
   readonly #deadline: Promise<never>;
   readonly #timer: NodeJS.Timeout;
+  readonly #isOpenEnded: boolean;
   #hasEnded = false;
   #begun: readonly StreamEvent[] | undefined;
 
-  constructor(events: AsyncIterable<readonly StreamEvent[]>, call: Call) {
+  constructor(streams: Streams<unknown>, input: unknown, call: Call) {
     this.#call = call;
-    this.#events = events[Symbol.asyncIterator]();
+    this.#events = streams.events(input, call)[Symbol.asyncIterator]();
+    this.#isOpenEnded = streams.isOpenEnded === true;
     let expire!: () => void;
     this.#deadline = new Promise((_, reject) => {
       expire = () => {
@@ -86,6 +90,7 @@ export class EventStream {
   async #step(): Promise<IteratorResult<readonly StreamEvent[], unknown>> {
     const step = await Promise.race([this.#events.next(), this.#deadline]);
     if (this.#call.cancelled) throw new ServerError('CANCELLED');
+    if (this.#isOpenEnded) clearTimeout(this.#timer);
     return step;
   }
 

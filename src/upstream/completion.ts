@@ -20,7 +20,7 @@ type Choice = {
 
 /** Said to be finished; `content_filter` and `tool_calls` are no answers to a question. */
 const finished: ReadonlySet<unknown> = new Set(['stop', 'length', 'eos']);
-const endOfStream = '[DONE]';
+export const endOfStream = '[DONE]';
 
 /** A whole answer that may be given to the next who asks; undefined for any other. */
 export function completionOf(bytes: Uint8Array): Completion | undefined {
@@ -101,8 +101,14 @@ export function completionFromText(text: string, model: string, createdMs: numbe
 
 /** The events of a stream that says what the completion says. */
 export function* replayed(completion: Completion, includeUsage: boolean): Generator<string> {
+  for (const chunk of chunksOf(completion, includeUsage)) yield eventOf(chunk);
+  yield eventOf(endOfStream);
+}
+
+/** The same as the events' JSON, without the word of their end. */
+export function* chunksOf(completion: Completion, includeUsage: boolean): Generator<string> {
   const { id, created, model, choices, usage } = completion;
-  const chunk = (rest: object): string => eventOf(JSON.stringify({ id, object: 'chat.completion.chunk', created, model, ...rest }));
+  const chunk = (rest: object): string => JSON.stringify({ id, object: 'chat.completion.chunk', created, model, ...rest });
   const usageField = includeUsage ? { usage: null } : {};
   for (const [at, { index = at, message, finish_reason: reason }] of choices.entries()) {
     const { role = 'assistant', content, ...others } = message;
@@ -112,5 +118,4 @@ export function* replayed(completion: Completion, includeUsage: boolean): Genera
     yield chunk({ choices: [{ index, delta: {}, finish_reason: reason }], ...usageField });
   }
   if (includeUsage) yield chunk({ choices: [], usage: usage ?? null });
-  yield eventOf(endOfStream);
 }

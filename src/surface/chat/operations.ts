@@ -3,6 +3,7 @@ import type { AnswerEngine, Answered, CachedQuestion } from '../../engine/answer
 import { namespaceOf } from '../../access/namespace.ts';
 import { ServerError } from '../../errors.ts';
 import type { AnyOperation, Call, Operation, Reply, ReplyStream } from '../../operation.ts';
+import type { Streams } from '../../operation/events.ts';
 import { chatQuestion, type ChatBody } from '../../upstream/chat-request.ts';
 import { replayed, type Completion } from '../../upstream/completion.ts';
 import type { UpstreamResponse } from '../../upstream/upstream.ts';
@@ -11,6 +12,7 @@ import { jsonContentType, jsonReply } from '../json-reply.ts';
 import { openaiError } from '../openai/errors.ts';
 import { openaiGroup } from '../openai/operations.ts';
 import { cacheControl, cacheHeaders } from './cache-headers.ts';
+import { chatEvents, includesUsage, type ReplyHead } from './events.ts';
 import { ChatRequest, ChatResponse } from './schema.ts';
 
 export type ChatOptions = {
@@ -26,7 +28,7 @@ export type ChatOptions = {
   readonly forwardsKey: boolean;
 };
 
-type Input = {
+export type Input = {
   readonly body: ChatBody;
   /** As the client sent it, unless the model had to be filled in. */
   readonly bytes: Uint8Array;
@@ -34,7 +36,7 @@ type Input = {
   readonly streams: boolean;
 };
 
-type Output =
+export type Output =
   | { readonly kind: 'completion'; readonly answered: Answered; readonly completion: Completion }
   | { readonly kind: 'stream'; readonly answered: Answered; readonly head: UpstreamHead; readonly stream: ReplyStream }
   | { readonly kind: 'whole'; readonly answered: Answered; readonly head: UpstreamHead; readonly bytes: Uint8Array };
@@ -50,6 +52,22 @@ export function chatOperations(engine: AnswerEngine, options: ChatOptions): AnyO
 }
 
 function chatCompletions(engine: AnswerEngine, options: ChatOptions): Operation<Input, Output> {
+  const run = async (input: Input, call: Call): Promise<Output> => {
+    const authorization = options.forwardsKey ? call.header('authorization') : '';
+    const { cached, bytes, streams } = input;
+    if (!engine.hasUpstream && cached === undefined) throw new ServerError('UPSTREAM_ABSENT');
+    const answered = await engine.answer({ cached, body: bytes, streams, authorization }, call);
+    return outputOf(answered, streams);
+  };
+  // Over HTTP a stream is OpenAI's own, which `encode` makes.
+  const streams: Streams<Input> = {
+    wanted: () => false,
+    isOpenEnded: true,
+    async *events(input, call) {
+      const output = await run(input, call);
+      yield* chatEvents(output, input, headOf(output, input));
+    },
+  };
   return {
     name: 'openai.chat',
     alias: 'chat',
@@ -62,14 +80,12 @@ function chatCompletions(engine: AnswerEngine, options: ChatOptions): Operation<
     responseSchema: ChatResponse,
     binaryTypes: [eventStream],
     timeoutMs: options.timeoutMs,
-    decode: (bytes, call) => decode(bytes, call, options),
-    async run(input, call) {
-      const authorization = options.forwardsKey ? call.header('authorization') : '';
-      const { cached, bytes, streams } = input;
-      if (!engine.hasUpstream && cached === undefined) throw new ServerError('UPSTREAM_ABSENT');
-      const answered = await engine.answer({ cached, body: bytes, streams, authorization }, call);
-      return outputOf(answered, streams);
+    decode: (bytes, call) => {
+      const input = decode(bytes, call, options);
+      if (input.streams) call.operation = { ...call.operation, streams };
+      return input;
     },
+    run,
     encode: (output, _call, input) => encode(output, input),
     encodeError: openaiError,
   };
@@ -132,15 +148,18 @@ function leaving(inner: AsyncGenerator<Uint8Array>, leave: () => void): AsyncIte
   return iterator;
 }
 
-function encode(output: Output, input: Input): Reply {
+/** What is told of an answer beside its text. */
+function headOf(output: Output, input: Input): ReplyHead {
   const headers = cacheHeaders(output.answered, input.cached !== undefined);
-  if (output.kind === 'completion') {
-    if (!input.streams) return jsonReply(200, output.completion, headers);
-    const body = [...replayed(output.completion, input.body.stream_options?.include_usage === true)].join('');
-    return { status: 200, contentType: eventStream, headers: { ...headers, 'cache-control': 'no-cache' }, body };
-  }
-  const { status, contentType, headers: upstreamHeaders } = output.head;
-  const all = { ...upstreamHeaders, ...headers };
-  if (output.kind === 'stream') return { status, contentType, headers: { ...all, 'cache-control': 'no-cache' }, body: output.stream };
-  return { status, contentType: contentType || jsonContentType, headers: all, body: output.bytes };
+  if (output.kind === 'completion') return { status: 200, headers };
+  return { status: output.head.status, headers: { ...output.head.headers, ...headers } };
+}
+
+function encode(output: Output, input: Input): Reply {
+  const { status, headers } = headOf(output, input);
+  if (output.kind === 'completion' && !input.streams) return jsonReply(status, output.completion, headers);
+  if (output.kind === 'whole') return { status, contentType: output.head.contentType || jsonContentType, headers, body: output.bytes };
+  const streamed = { status, headers: { ...headers, 'cache-control': 'no-cache' } };
+  if (output.kind === 'stream') return { ...streamed, contentType: output.head.contentType, body: output.stream };
+  return { ...streamed, contentType: eventStream, body: [...replayed(output.completion, includesUsage(input))].join('') };
 }
