@@ -28,6 +28,10 @@ export type Operation<In, Out> = {
   readonly responseSchema?: TSchema;
   /** An object of the query parameters that `decode` reads, for the API description. */
   readonly querySchema?: TSchema;
+  /** The same of request headers that are not the same everywhere. */
+  readonly headerSchema?: TSchema;
+  /** What the connection becomes with 101, of an operation that never answers 200. */
+  readonly upgrade?: { readonly protocol: string; readonly description: string };
   /** Bodies by status of answers that are neither 200 nor errors: what a probe says with 503. */
   readonly otherAnswers?: Readonly<Record<number, TSchema>>;
   /** Statuses of answers without JSON besides 200, and what they mean. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import WebSocket from 'ws';
 import { tinyBertDirectory } from '../support/fixtures.ts';
+import { socketProtocol } from '../../src/transport/websocket.ts';
 import { startServerProcess } from '../support/server-process.ts';
 
 const texts = Array.from({ length: 300 }, (_, i) => `${'word '.repeat(i % 12)}number ${i}`);
@@ -83,7 +84,22 @@ test('streamed answers', async (t) => {
     const answered = await fetch(`${server.url}/v1/stream`, { headers });
     assert.equal(answered.status, 426);
     assert.equal(answered.headers.get('upgrade'), 'websocket');
+    assert.deepEqual(await answered.json(), {
+      status_code: 426, code: 'UPGRADE_REQUIRED', detail: "This path is for WebSocket: the request lacks 'Upgrade: websocket'.",
+    });
     assert.equal((await fetch(`${server.url}/v1/stream`)).status, 401);
+  });
+
+  await t.test('the upgrade is described with its headers, key, answer and errors', async () => {
+    const described = ((await (await fetch(`${server.url}/openapi.json`)).json()) as any).paths['/v1/stream'].get;
+    assert.deepEqual(described.parameters.map((each: any) => [each.in, each.name, each.required]), [
+      ['header', 'Upgrade', true], ['header', 'Sec-WebSocket-Protocol', false], ['header', 'Origin', false],
+    ]);
+    assert.ok(described.parameters[1].description.includes(socketProtocol));
+    assert.deepEqual(described.security, [{ bearer: ['infer'] }, { header: ['infer'] }]);
+    for (const status of ['101', '401', '403', '426', '503']) assert.ok(status in described.responses, status);
+    assert.ok(!('200' in described.responses));
+    assert.equal(described.responses['101'].headers.Upgrade.schema.const, 'websocket');
   });
 
   await t.test('the same vectors over WebSocket, and the end of the server', async () => {

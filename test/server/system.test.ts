@@ -1,9 +1,12 @@
 // The shared paths on the real server: probes, totals, metrics, documentation.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { Validator } from '@seriousme/openapi-schema-validator';
 import { Compile } from 'typebox/compile';
 import { HealthResponse, ReadyResponse } from '../../src/surface/system/schema.ts';
 import { tinyBertDirectory } from '../support/fixtures.ts';
+import { readmeFile } from '../support/readme-tables.ts';
 import { startServerProcess } from '../support/server-process.ts';
 
 test('the shared paths answer', async (t) => {
@@ -48,11 +51,17 @@ test('the shared paths answer', async (t) => {
   });
 
   await t.test('/openapi.json describes every path, /docs shows it without any other server', async () => {
-    const document = (await (await get('/openapi.json')).json()) as { openapi: string; paths: object };
+    const document = (await (await get('/openapi.json')).json()) as { openapi: string; paths: Record<string, object> };
     assert.match(document.openapi, /^3\.1/);
-    for (const path of ['/v1/embeddings', '/embed', '/embed/batch', '/health', '/metrics']) {
-      assert.ok(path in document.paths, path);
-    }
+    const judged = await new Validator().validate(document);
+    assert.ok(judged.valid, JSON.stringify(judged.errors));
+    // What the README says is served is there by its method and path.
+    const shape = (path: string): string => path.replaceAll(/\{[^}]*\}/g, '{}');
+    const served = Object.entries(document.paths).flatMap(([path, item]) => Object.keys(item).map((method) => `${method.toUpperCase()} ${shape(path)}`));
+    const table = readFileSync(readmeFile, 'utf8').split('## What it serves')[1]!.split('\n\n')[1]!;
+    const named = [...table.matchAll(/`((?:GET|POST|PUT|DELETE) \/[^`]*)`/g)].map(([, line]) => shape(line!));
+    assert.ok(named.length > 15);
+    for (const line of named) assert.ok(served.includes(line), line);
     const page = await (await get('/docs', 'text/html')).text();
     assert.doesNotMatch(page, /(src|href)="https?:/);
     for (const [, file] of page.matchAll(/(?:src|href)="(docs\/[^"]+)"/g)) assert.equal((await get(`/${file}`)).status, 200);

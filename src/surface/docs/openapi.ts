@@ -96,7 +96,9 @@ function operationObject(
     name, in: 'path', required: true, schema: { type: 'string', minLength: 1 },
     ...(rest && index === names.length - 1 ? { description: 'May contain slashes, as they are or as %2F.' } : {}),
   }));
-  parameters.push(...same.flatMap(({ querySchema }) => (querySchema === undefined ? [] : queryParameters(querySchema, components))));
+  parameters.push(...same.flatMap(({ querySchema, headerSchema }) => [
+    ...fieldParameters('query', querySchema, components), ...fieldParameters('header', headerSchema, components),
+  ]));
   const bodies = same.flatMap(({ requestSchema }) => (
     requestSchema === undefined ? [] : [components.schema(requestSchema)]));
   const otherBodies = same.flatMap(({ requestTypes = {} }) => Object.entries(requestTypes));
@@ -107,16 +109,16 @@ function operationObject(
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(bodies.length > 0 ? { requestBody: requestBody(bodies, bodies.length === same.length) } : {}),
     ...(otherBodies.length > 0 ? { requestBody: typedBody(otherBodies, components) } : {}),
-    responses: { 200: okResponse(same, components), ...otherResponses(same), ...errorResponses(same, info, components) },
+    responses: { ...goodResponse(same, components), ...otherResponses(same), ...errorResponses(same, info, components) },
   };
 }
 
 /** An object's fields, one parameter each. */
-function queryParameters(querySchema: TSchema, components: Components): JsonObject[] {
-  const { properties = {}, required = [] } = querySchema as { properties?: Record<string, TSchema>; required?: string[] };
+function fieldParameters(place: 'query' | 'header', schema: TSchema | undefined, components: Components): JsonObject[] {
+  const { properties = {}, required = [] } = (schema ?? {}) as { properties?: Record<string, TSchema>; required?: string[] };
   return Object.entries(properties).map(([name, property]) => {
-    const { description, ...schema } = components.schema(property);
-    return { name, in: 'query', required: required.includes(name), ...(description !== undefined && { description }), schema };
+    const { description, ...written } = components.schema(property);
+    return { name, in: place, required: required.includes(name), ...(description !== undefined && { description }), schema: written };
   });
 }
 
@@ -140,6 +142,12 @@ function typedBody(bodies: readonly (readonly [string, TSchema])[], components: 
 function otherResponses(same: readonly AnyOperation[]): JsonObject {
   const answers = same.flatMap(({ otherStatuses = {} }) => Object.entries(otherStatuses));
   return Object.fromEntries(answers.map(([status, description]) => [status, { description }]));
+}
+
+function goodResponse(same: readonly AnyOperation[], components: Components): JsonObject {
+  const upgrade = same.find((operation) => operation.upgrade !== undefined)?.upgrade;
+  if (upgrade === undefined) return { 200: okResponse(same, components) };
+  return { 101: { description: upgrade.description, headers: { Upgrade: { schema: { const: upgrade.protocol } } } } };
 }
 
 function okResponse(same: readonly AnyOperation[], components: Components): JsonObject {

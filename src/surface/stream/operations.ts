@@ -7,6 +7,16 @@ import { detailError } from '../detail-errors.ts';
 
 const socketPath = '/v1/stream';
 
+const SocketHeaders = Type.Object({
+  Upgrade: Type.Literal('websocket'),
+  'Sec-WebSocket-Protocol': Type.Optional(Type.String({
+    description: "`ortserve.v1`, or nothing. A browser, which cannot send a key's header, offers `bearer.<key>` beside it, the key percent-encoded.",
+  })),
+  Origin: Type.Optional(Type.String({
+    description: "Of the page that connects: the server's own, or one that CORS_ORIGINS allows; else 403.",
+  })),
+});
+
 /** `group` is where the description lists it; its errors must have the shape of `detailError`. */
 export function socketOperation(group: string): Operation<undefined, undefined> {
   return {
@@ -17,17 +27,22 @@ export function socketOperation(group: string): Operation<undefined, undefined> 
     group,
     scope: 'infer',
     unlimited: true,
-    responseSchema: Type.Object({}),
+    headerSchema: SocketHeaders,
+    upgrade: { protocol: 'websocket', description: 'The connection is a WebSocket; the server says `hello` first.' },
     decode: () => {
-      throw new ServerError('UPGRADE_REQUIRED');
+      throw upgradeRequired();
     },
     run: () => undefined,
     encode: () => {
-      throw new ServerError('UPGRADE_REQUIRED');
+      throw upgradeRequired();
     },
     encodeError: (error) => {
       const reply = detailError(error);
-      return error.code === 'UPGRADE_REQUIRED' ? { ...reply, headers: { upgrade: 'websocket' } } : reply;
+      return error.code === 'UPGRADE_REQUIRED' ? { ...reply, headers: { upgrade: 'websocket', connection: 'upgrade' } } : reply;
     },
   };
+}
+
+function upgradeRequired(): ServerError {
+  return new ServerError('UPGRADE_REQUIRED', "This path is for WebSocket: the request lacks 'Upgrade: websocket'.");
 }
