@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { tinyBertDirectory } from '../support/fixtures.ts';
 import { identityFolder } from '../support/identity-models.ts';
+import { missingFields } from '../support/missing-fields.ts';
 import { repositoryDirectory } from '../support/repository.ts';
 import { startServerProcess } from '../support/server-process.ts';
 import { skipUnlessTriton, startTritonServer } from '../support/triton-server.ts';
@@ -97,7 +98,7 @@ test('Triton and this server answer alike', { skip }, async (t) => {
     if (mine.status >= 400 && mine.status !== 405) assert.equal(typeof mine.json.error, 'string', what);
     if (theirs.status !== 200 || mine.status !== 200 || theirs.json === undefined) continue;
     // Nothing that Triton tells of a tensor, a model or a request is missing; the rest is its own settings.
-    if (what !== '/v2/models/%/config') assert.deepEqual(missing(theirs.json, mine.json), [], what);
+    if (what !== '/v2/models/%/config') assert.deepEqual(missingFields(theirs.json, mine.json), [], what);
     assert.equal(mine.headers.get('content-type'), theirs.headers.get('content-type'), what);
     assert.equal(mine.headers.has('inference-header-content-length'), theirs.headers.has('inference-header-content-length'), what);
   }
@@ -106,12 +107,3 @@ test('Triton and this server answer alike', { skip }, async (t) => {
     assert.match(documented, new RegExp(`\\| ${theirs}\\b[^|]*\\| ${mine}\\b`));
   }
 });
-
-/** Paths of fields that `theirs` has and `mine` lacks; of lists the first items are compared. */
-function missing(theirs: any, mine: any, path = ''): string[] {
-  // The models differ in what they compute.
-  if (path.endsWith('.data')) return Array.isArray(mine) ? [] : [path];
-  if (Array.isArray(theirs)) return theirs.length > 0 && mine?.length > 0 ? missing(theirs[0], mine[0], `${path}[0]`) : [];
-  if (typeof theirs !== 'object' || theirs === null) return typeof theirs === typeof mine ? [] : [path];
-  return Object.keys(theirs).flatMap((key) => missing(theirs[key], mine?.[key], `${path}.${key}`));
-}

@@ -47,16 +47,7 @@ export function grpcMethods({ models, version, ready }: Surface, messages: Messa
       return statisticsAnswer((message as Named).name === '' ? models.list() : [find(message)]);
     }),
     unary('ModelInfer', 'infer', async (message, call) => inferMessage(await infer(message, call))),
-    {
-      name: 'ModelStreamInfer',
-      isStream: true,
-      operation: {
-        ...operationOf('ModelStreamInfer', 'infer', messages, async (message, call) => {
-          return { error_message: '', infer_response: inferMessage(await infer(message, call)) };
-        }),
-        encodeError: (error) => reply(errorTable[error.code].http, messages.method('ModelStreamInfer').encode({ error_message: error.message })),
-      },
-    },
+    { name: 'ModelStreamInfer', isStream: true, operation: streamedInfer(messages, infer) },
     unary('RepositoryIndex', 'infer', (message) => ({ models: indexRows(models.list(), message['ready'] === true) })),
     unary('RepositoryModelLoad', 'admin', async (message) => {
       refuseOverrides(message['parameters'] as Message);
@@ -68,6 +59,24 @@ export function grpcMethods({ models, version, ready }: Surface, messages: Messa
       return {};
     }),
   ];
+}
+
+/** One request of a stream, where an error is an answer, too. */
+function streamedInfer(messages: Messages, infer: (message: Message, call: Call) => Promise<InferAnswer>): AnyOperation {
+  // Of requests that were read: an error repeats it, so that a client can tell which one failed.
+  const ids = new WeakMap<Call, string>();
+  const operation = operationOf('ModelStreamInfer', 'infer', messages, async (message, call) => {
+    ids.set(call, (message as InferMessage).id);
+    const response = inferMessage(await infer(message, call));
+    return { infer_response: { ...response, parameters: { triton_final_response: { bool_param: true } } } };
+  });
+  const { encode } = messages.method('ModelStreamInfer');
+  return {
+    ...operation,
+    encodeError: (error, call) => {
+      return reply(errorTable[error.code].http, encode({ error_message: error.message, infer_response: { id: ids.get(call) ?? '' } }));
+    },
+  };
 }
 
 function operationOf(
