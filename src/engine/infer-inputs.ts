@@ -5,6 +5,7 @@ import type { TensorInput } from '../registry/tensor-manifest.ts';
 import { copyTensor, dataOfBytes, elementBytes, elementNumber, elementRule, type Tensor, type TensorData } from '../tensor/dtypes.ts';
 import { readFlat, readNested } from '../tensor/nested.ts';
 import { checkShape, elementCount, elementPath, fitShape, shapeText, type BoundDimensions } from '../tensor/shapes.ts';
+import { numbersOfBytes } from '../tensor/wire.ts';
 
 /** Fields as the client gave them; null is as good as absent. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -20,21 +21,24 @@ export function flagOf(fields: Fields, name: string, otherwise: boolean): boolea
   throw new ServerError('REQUEST_INVALID', `'${name}' must be true or false.`, { field: name });
 }
 
-/** The caller owns the tensors. Throws REQUEST_INVALID or INPUT_TOO_LONG naming the field at fault. */
-export function readInputs(table: readonly TensorInput[], fields: Fields): (readonly [string, Tensor])[] {
+/**
+ * The caller owns the tensors. Throws REQUEST_INVALID or INPUT_TOO_LONG naming the field at fault.
+ * @param takesMemory whether a tensor may be a view of the raw bytes among the fields, each in a buffer of its own
+ */
+export function readInputs(table: readonly TensorInput[], fields: Fields, takesMemory = false): (readonly [string, Tensor])[] {
   const bound: BoundDimensions = new Map();
   return table.map((input) => {
     const value = fieldOf(fields, input.field);
-    if (value !== undefined) return [input.name, givenTensor(input, value, bound)] as const;
+    if (value !== undefined) return [input.name, givenTensor(input, value, bound, takesMemory)] as const;
     if (input.default !== undefined) return [input.name, copyTensor(input.default)] as const;
     throw new ServerError('REQUEST_INVALID', `'${input.field}' is missing.`, { field: input.field });
   });
 }
 
-function givenTensor(input: TensorInput, value: unknown, bound: BoundDimensions): Tensor {
+function givenTensor(input: TensorInput, value: unknown, bound: BoundDimensions, takesMemory: boolean): Tensor {
   const { field } = input;
   const isPacked = typeof value === 'object' && value !== null && !Array.isArray(value);
-  const tensor = isPacked ? packedTensor(input, value) : readNested(value, input.datatype, field);
+  const tensor = isPacked ? packedTensor(input, value, takesMemory) : readNested(value, input.datatype, field);
   // An empty list where nothing is the default: nothing was given.
   if (tensor.data.length === 0 && input.default?.data.length === 0) return copyTensor(input.default);
   if (input.shape !== undefined) fitShape(input.shape, tensor.shape, field, bound);
@@ -43,7 +47,7 @@ function givenTensor(input: TensorInput, value: unknown, bound: BoundDimensions)
 }
 
 /** `{shape, data, datatype?}`: data is a flat list, base64 text, or bytes; row-major, little-endian. */
-function packedTensor(input: TensorInput, value: object): Tensor {
+function packedTensor(input: TensorInput, value: object, takesMemory: boolean): Tensor {
   const { field, datatype } = input;
   const {
     shape: givenShape,
@@ -69,7 +73,9 @@ function packedTensor(input: TensorInput, value: object): Tensor {
       `has ${bytes.length} bytes; ${datatype} of the shape ${shapeText(shape)} has ${count * size}`,
     );
   }
-  const tensor: Tensor = { datatype, shape, data: dataOfBytes(datatype, bytes) };
+  // Decoded base64 may lie in memory that Node shares out.
+  const isOurs = takesMemory && bytes === data;
+  const tensor: Tensor = { datatype, shape, data: isOurs ? numbersOfBytes(bytes, datatype, count) : dataOfBytes(datatype, bytes) };
   checkRaw(tensor, `${field}.data`);
   return tensor;
 }

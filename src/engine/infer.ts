@@ -12,6 +12,8 @@ export type InferRequest = {
    * values as base64 text or bytes; besides them `version`, `return_metrics`, and the flags of the manifest.
    */
   readonly fields: Fields;
+  /** Whether raw bytes among the fields are the model's to keep: then they go to it as they lie, else in a copy. */
+  readonly givesMemory?: boolean;
   /** Asked before the run starts: true drops it. */
   readonly isCancelled: () => boolean;
 };
@@ -82,13 +84,13 @@ export async function* inferEach(
 
 async function run(
   { files, table, backend, stats }: LeasedModel,
-  { fields, isCancelled }: InferRequest,
+  { fields, givesMemory = false, isCancelled }: InferRequest,
   startedMs: number,
 ): Promise<InferResult> {
   checkVersion(fieldOf(fields, 'version'), files.version);
   const returnMetrics = flagOf(fields, 'return_metrics', true);
   const wanted = table.outputs.filter(({ when }) => when === undefined || flagOf(fields, when, false));
-  const inputs = readInputs(table.inputs, fields);
+  const inputs = readInputs(table.inputs, fields, givesMemory);
   const checkedMs = performance.now();
   const result = await backend.run({
     inputs,

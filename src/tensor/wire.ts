@@ -51,7 +51,8 @@ export function tensorOfBytes(bytes: Uint8Array, shape: readonly number[], datat
   return { datatype, shape, data };
 }
 
-function numbersOfBytes(bytes: Uint8Array, datatype: Exclude<DataType, 'string'>, count: number): NumericData {
+/** A view where the bytes are aligned for the type, else a copy. */
+export function numbersOfBytes(bytes: Uint8Array, datatype: Exclude<DataType, 'string'>, count: number): NumericData {
   const size = elementBytes(datatype)!;
   const none = newData(datatype, 0) as NumericData;
   const View = none.constructor as new (buffer: ArrayBufferLike, byteOffset: number, length: number) => NumericData;

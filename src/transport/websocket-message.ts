@@ -19,8 +19,8 @@ export type ClientMessage = {
   readonly id: string;
   readonly op: string;
   readonly fields: Fields;
-  /** The raw data of a binary frame; the message's own. */
-  readonly data: Uint8Array | undefined;
+  /** Of a binary frame: the raw data of each of `tensors`, in memory of its own; undefined for one that asks for no part of it. */
+  readonly data: readonly (Uint8Array | undefined)[] | undefined;
 };
 
 /** A part of an answer before it has an address. */
@@ -42,7 +42,7 @@ export function readMessage(bytes: Uint8Array, isBinary: boolean): ClientMessage
     throw new ServerError('REQUEST_INVALID', "'id' must be 1 to 64 letters, digits or _.:-", { field: 'id' });
   }
   if (typeof op !== 'string') throw new ServerError('REQUEST_INVALID', "'op' must be a string.", { field: 'op' });
-  return { id, op, fields: fields as Fields, data };
+  return { id, op, fields: fields as Fields, data: data && partsOf(data, (fields as Fields)['tensors']) };
 }
 
 function splitBinary(bytes: Uint8Array): { json: Uint8Array; data: Uint8Array } {
@@ -52,7 +52,19 @@ function splitBinary(bytes: Uint8Array): { json: Uint8Array; data: Uint8Array } 
     throw new ServerError('REQUEST_INVALID', 'A binary message must start with the length of its JSON as uint32, and hold that much.');
   }
   const dataStart = lengthBytes + length;
-  return { json: bytes.subarray(lengthBytes, dataStart), data: bytes.slice(dataStart) };
+  return { json: bytes.subarray(lengthBytes, dataStart), data: bytes.subarray(dataStart) };
+}
+
+/** Copied here and nowhere else: the frame's memory ends with the call, and a model takes the whole buffer of a tensor. */
+function partsOf(data: Uint8Array, tensors: unknown): (Uint8Array | undefined)[] {
+  // Parts that overlap could be many times what was sent.
+  let room = data.byteLength;
+  return (Array.isArray(tensors) ? tensors : []).map((tensor: unknown) => {
+    const { offset, bytes } = (isContainer(tensor) ? tensor : {}) as Fields;
+    if (!isCount(offset) || !isCount(bytes) || offset + bytes > data.byteLength || bytes > room) return undefined;
+    room -= bytes;
+    return data.slice(offset, offset + bytes);
+  });
 }
 
 /**
@@ -66,12 +78,11 @@ export function bodyWithData({ fields, data }: ClientMessage): unknown {
   const whole = body ?? {};
   tensors.forEach((tensor: unknown, i) => {
     const field = `tensors[${i}]`;
-    const { name, datatype, shape, offset, bytes } = (typeof tensor === 'object' && tensor !== null ? tensor : {}) as Fields;
+    const { name, datatype, shape } = (isContainer(tensor) ? tensor : {}) as Fields;
     if (typeof name !== 'string' || name === '') throw invalid(`${field}.name`, 'must be a string');
-    if (!isCount(offset) || !isCount(bytes) || offset + bytes > data.byteLength) {
-      throw invalid(field, `must have 'offset' and 'bytes' within the ${data.byteLength} bytes after the JSON`);
-    }
-    place(whole, name, { datatype, shape, data: data.subarray(offset, offset + bytes) }, field);
+    const part = data[i];
+    if (part === undefined) throw invalid(field, "must have 'offset' and 'bytes' within the data after the JSON, and share none of it");
+    place(whole, name, { datatype, shape, data: part }, field);
   });
   return whole;
 }

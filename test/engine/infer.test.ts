@@ -128,6 +128,18 @@ describe('an input', () => {
     assert.equal(faultOf(optional, [1, 2, 3]), 'imu');
   });
 
+  test('of raw bytes lies in a copy, or where they lie when they are given', () => {
+    const bytes = new Uint8Array(Float32Array.of(1, 2).buffer);
+    const fields = { x: { shape: [2], data: bytes } };
+    const bufferOf = (tensors: ReturnType<typeof readInputs>) => (tensors[0]![1].data as Float32Array).buffer;
+    const table = [tensorInput('x', { shape: [2] })];
+    assert.notEqual(bufferOf(readInputs(table, fields)), bytes.buffer);
+    assert.equal(bufferOf(readInputs(table, fields, true)), bytes.buffer);
+    // What Node decodes may lie in its pool, which must not leave the thread.
+    const text = { x: { shape: [2], data: base64(bytes) } };
+    assert.equal(bufferOf(readInputs(table, text, true)).byteLength, 8);
+  });
+
   test('shares named sizes with the others', () => {
     const table = [tensorInput('a', { shape: ['n'] }), tensorInput('b', { shape: ['n', 1] })];
     assert.equal(readInputs(table, { a: [1], b: [[1]] }).length, 2);

@@ -216,12 +216,15 @@ test('raw data goes into the fields that it names, and comes out beside the JSON
   assert.deepEqual([...client.data.get(client.messages.length - 1)!], [7, 8]);
   const wrong = [
     { name: 'a', offset: 0, bytes: 5 }, { name: 'a', offset: -1, bytes: 1 }, { name: '/no/such', offset: 0, bytes: 1 },
-    { name: 7, offset: 0, bytes: 1 }, { name: '/list/7', offset: 0, bytes: 1 }, null,
+    { name: 7, offset: 0, bytes: 1 }, { name: '/list/7', offset: 0, bytes: 1 }, null, { name: 'a' }, { name: 'a', offset: 0.5, bytes: 1 },
   ];
   for (const [n, tensor] of wrong.entries()) {
     client.sendBinary({ id: `w${n}`, op: 'echo', body: { list: [] }, tensors: [tensor] }, new Uint8Array(4));
     assert.match((await client.end(`w${n}`))['error'].field, /^tensors\[0\]/);
   }
+  const both = [{ name: 'a', offset: 0, bytes: 3 }, { name: 'b', offset: 1, bytes: 2 }];
+  client.sendBinary({ id: 'o', op: 'echo', tensors: both }, new Uint8Array(4));
+  assert.match((await client.end('o'))['error'].field, /^tensors\[1\]/);
   client.sendBinary({ id: 'p', op: 'echo', tensors: [{ name: '__proto__', offset: 0, bytes: 1 }] }, new Uint8Array(1));
   await client.end('p');
   assert.equal(({} as { data?: unknown }).data, undefined);

@@ -35,7 +35,7 @@ export async function* inferenceEvents(
   try {
     let failed = 0;
     const items = requests.map((fields): InferRequest | ServerError =>
-      isFields(fields) ? { fields, isCancelled: () => call.cancelled } : notAnObject());
+      isFields(fields) ? { fields, givesMemory: true, isCancelled: () => call.cancelled } : notAnObject());
     for await (const { index, result } of inferEach(held.model, items)) {
       const fields = requests[index];
       if (isFields(fields)) record(historyEntry(entry, fields, result, call));
@@ -55,7 +55,7 @@ export async function* oneInferenceEvents(
 ): AsyncGenerator<readonly StreamEvent[], void> {
   const held = await hold(use, entry);
   try {
-    const request = { fields, isCancelled: () => call.cancelled };
+    const request = { fields, givesMemory: true, isCancelled: () => call.cancelled };
     const outcome = await infer(held.model, request).catch(toServerError);
     record(historyEntry(entry, fields, outcome, call));
     if (outcome instanceof Error) throw outcome;
