@@ -59,14 +59,31 @@ async function askOnce(settings: HubSettings, question: Question, url: URL, trus
   // Parts and sizes are those of the file itself.
   headers['accept-encoding'] = 'identity';
   if (trusted && settings.token !== undefined) headers['authorization'] = `Bearer ${settings.token}`;
-  const timer = setTimeout(() => controller.abort(), question.timeoutMs);
   try {
     const method = question.method ?? 'GET';
-    return { response: await fetch(url.href, { method, headers, redirect: 'manual', signal }), controller };
+    const asked = fetch(url.href, { method, headers, redirect: 'manual', signal });
+    return { response: await inTime(asked, controller, question.timeoutMs), controller };
   } catch (error) {
     question.signal?.throwIfAborted();
     const why = controller.signal.aborted ? `no answer in ${question.timeoutMs / 1000} s` : networkText(error);
     throw new Transient(`${question.about}: ${url.host} cannot be reached: ${why}`, { cause: error });
+  }
+}
+
+/**
+ * Rejects and aborts when `work` is not done in time. The abort alone would not do: fetch holds signals weakly, and once
+ * the garbage collector has taken one, nothing it should end ever ends.
+ */
+async function inTime<Value>(work: Promise<Value>, controller: AbortController, timeoutMs: number): Promise<Value> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      controller.abort();
+      reject(controller.signal.reason as Error);
+    }, timeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);
   }
@@ -97,8 +114,7 @@ async function* chunksOf(
   const reader = response.body.getReader();
   try {
     for (;;) {
-      const timer = setTimeout(() => controller.abort(), question.timeoutMs);
-      const { done, value } = await reader.read().finally(() => clearTimeout(timer));
+      const { done, value } = await inTime(reader.read(), controller, question.timeoutMs);
       if (done) return;
       yield value;
     }
@@ -109,6 +125,7 @@ async function* chunksOf(
     throw new Transient(`${question.about}: the download from ${url.host} failed: ${why}`, { cause: error });
   } finally {
     controller.abort();
+    reader.cancel().catch(() => {});
   }
 }
 

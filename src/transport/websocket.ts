@@ -37,7 +37,7 @@ export type SocketSetup = Omit<SocketOptions, 'cors'> & {
   readonly jobs: ResumableRequests;
 };
 
-const socketProtocol = 'ortserve.v1';
+export const socketProtocol = 'ortserve.v1';
 const keyProtocol = 'bearer.';
 const drainPollMs = 10;
 

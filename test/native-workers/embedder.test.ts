@@ -82,7 +82,7 @@ describe('embed', () => {
     await using(packed, async (embedder) => {
       assert.equal(embedder.describe().packs, true);
       const reply = await embedder.embed(embedTask(texts));
-      assert.deepEqual([reply.runs, reply.tokensPadded], [1, 23]);
+      assert.deepEqual([reply.runInputs, reply.tokensPadded], [[6], 23]);
       // The longest stands first, so it is text number one.
       const order = [0, 2, 3, 1, 4, 5];
       for (const i of texts.keys()) {
@@ -94,7 +94,7 @@ describe('embed', () => {
       assert.ok(runMs > 0);
     });
     await using({ ...packed, batchable: false }, async (embedder) => {
-      assert.equal((await embedder.embed(embedTask(texts))).runs, texts.length);
+      assert.equal((await embedder.embed(embedTask(texts))).runInputs.length, texts.length);
     });
   });
 

@@ -38,7 +38,7 @@ export function connect(t: TestContext, port: number): RawGrpc {
   return new RawGrpc(client);
 }
 
-class RawGrpc {
+export class RawGrpc {
   readonly #client: Client;
 
   constructor(client: Client) {
