@@ -19,7 +19,7 @@ const skip = skipUnlessTriton();
 
 /** Without defaults: a field that a server leaves out is not there. */
 const service = loadSync('inference.proto', {
-  includeDirs: [join(repositoryDirectory, 'src/surface/kserve/proto')], keepCase: true, longs: String, enums: String, oneofs: true,
+  includeDirs: [join(repositoryDirectory, 'src/proto')], keepCase: true, longs: String, enums: String, oneofs: true,
 })[serviceName] as ServiceDefinition;
 
 /** A model of each that takes one BYTES input. */

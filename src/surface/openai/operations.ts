@@ -100,12 +100,15 @@ function itemStart(index: number): string {
   return `${index > 0 ? ',' : ''}{"object":"embedding","index":${index},"embedding":`;
 }
 
-function base64Body(result: EmbedResult, format: VectorFormat, tail: string): string {
-  let body = listStart;
-  result.rows.forEach((row, i) => {
-    body += `${itemStart(i)}"${base64Vector(row, format.type)}"}`;
-  });
-  return body + tail;
+function base64Body(result: EmbedResult, format: VectorFormat, tail: string): Uint8Array {
+  const parts = [listStart];
+  result.rows.forEach((row, i) => parts.push(`${itemStart(i)}"`, base64Vector(row, format.type), '"}'));
+  const body = Buffer.allocUnsafe(parts.reduce((sum, part) => sum + part.length, 0) + Buffer.byteLength(tail));
+  let at = 0;
+  // All but the tail is ASCII. As Latin-1 it is copied; a string the socket would measure, flatten and convert.
+  for (const part of parts) at += body.write(part, at, 'latin1');
+  body.write(tail, at);
+  return body;
 }
 
 function floatBody(result: EmbedResult, tail: string): Uint8Array {
