@@ -197,6 +197,8 @@ export const trialElementsMax = 16 * 1024 * 1024;
 export const fileHashesMax = 1000;
 /** Of one answer of the upstream, which is held for all who wait for it; and of one that is kept. */
 export const upstreamAnswerBytesMax = 32 * 1024 * 1024;
+/** Of all answers of the upstream that somebody still waits for or reads; above it they are broken off. */
+export const upstreamBytesInFlightMax = 256 * 1024 * 1024;
 export const cachedAnswerBytesMax = 1024 * 1024;
 /** Entries of the semantic cache in one page; and all lines of a dump. */
 export const cacheEntriesPageMax = 1000;

@@ -8,7 +8,7 @@ import { repositoryDirectory } from './support/repository.ts';
 const linesMax = 300;
 
 const layers: readonly (readonly string[])[] = [
-  ['limits', 'errors', 'tensor', 'storage'],
+  ['limits', 'errors', 'byte-budget', 'tensor', 'storage'],
   ['operation', 'metrics', 'config', 'access'],
   ['backend', 'batch', 'cache', 'upstream', 'native-workers'],
   ['registry', 'history', 'hub'],
@@ -22,7 +22,7 @@ const layers: readonly (readonly string[])[] = [
 
 /** Beyond the layers: who may import what across a thread or beside the line. */
 const narrow: Readonly<Record<string, readonly string[]>> = {
-  transport: ['transport', 'operation', 'errors', 'limits'],
+  transport: ['transport', 'operation', 'byte-budget', 'errors', 'limits'],
   client: ['client'],
   'native-workers': ['native-workers', 'backend/protocol', 'backend/tensor-protocol', 'backend/check-protocol', 'backend/protobuf-file', 'backend/manifest', 'batch/pack', 'batch/select', 'tensor', 'limits', 'errors'],
 };

@@ -1,16 +1,18 @@
 // Answers to questions: from the semantic cache where it has one, else from the upstream, once for all who ask the same
 // at the same time. A cache that fails is a miss; only the upstream's own failure is the client's.
+import { ByteBudget } from '../byte-budget.ts';
 import type { LoadReport } from '../cache/semantic/json-lines.ts';
 import { Flights } from '../cache/semantic/flights.ts';
 import type { SemanticCache } from '../cache/semantic/semantic-cache.ts';
 import type { Entry, Lookup, Nearest, Partition } from '../cache/semantic/types.ts';
 import { ServerError } from '../errors.ts';
-import { cachedAnswerBytesMax } from '../limits.ts';
+import { cachedAnswerBytesMax, upstreamBytesInFlightMax } from '../limits.ts';
 import type { Call } from '../operation.ts';
 import { completionOf, completionOfStream, type Completion } from '../upstream/completion.ts';
 import { SharedResponse } from '../upstream/shared-response.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { EmbedCall, EmbedEngine } from './embed.ts';
+import type { EmbedEngine } from './embed.ts';
+import { QuestionVector } from './question-vector.ts';
 
 export type Question = {
   /** Undefined: nothing is looked up and nothing kept. */
@@ -83,6 +85,8 @@ export type AnswerParts = {
 
 export class AnswerEngine {
   readonly #parts: AnswerParts;
+  /** What all answers of the upstream hold. */
+  readonly #answers = new ByteBudget(upstreamBytesInFlightMax);
   /** Known once the cache is. */
   #flights: Flights<Flight> | undefined;
 
@@ -194,7 +198,7 @@ export class AnswerEngine {
     const { upstream, observer } = this.#parts;
     if (upstream === undefined) throw new ServerError('UPSTREAM_ABSENT');
     const startedMs = performance.now();
-    const response = new SharedResponse((signal) => upstream.chatCompletions({ body, authorization, signal }));
+    const response = new SharedResponse((signal) => upstream.chatCompletions({ body, authorization, signal }), this.#answers);
     const ended = (status: number) => observer.upstreamEnded(status, performance.now() - startedMs);
     response.whole.then(
       async () => ended((await response.head).status),
@@ -248,35 +252,6 @@ export class AnswerEngine {
       this.#parts.onError(error);
       return { hit: false };
     }
-  }
-}
-
-/** Computed at most once, and only if somebody needs it. */
-class QuestionVector {
-  readonly #engine: EmbedEngine;
-  readonly #model: string;
-  readonly #text: string;
-  #vector: Promise<Float32Array | undefined> | undefined;
-
-  constructor(engine: EmbedEngine, model: string, text: string) {
-    this.#engine = engine;
-    this.#model = model;
-    this.#text = text;
-  }
-
-  /** Undefined for a text beyond the model's length: its start alone must not speak for it. */
-  async get(call: EmbedCall): Promise<Float32Array | undefined> {
-    this.#vector ??= this.#compute(call);
-    return this.#vector.catch((error: unknown) => {
-      this.#vector = undefined;
-      throw error;
-    });
-  }
-
-  async #compute(call: EmbedCall): Promise<Float32Array | undefined> {
-    const fields = { model: 'model', inputs: 'query' };
-    const { rows, truncated } = await this.#engine.embed({ model: this.#model, inputs: [this.#text], normalize: true, fields }, call);
-    return truncated.length > 0 ? undefined : rows[0];
   }
 }
 

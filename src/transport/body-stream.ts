@@ -3,9 +3,10 @@
 //
 // The socket is paused above a mark, but uWebSockets.js reads on as long as a fast client has its buffer full.
 import type { HttpResponse } from 'uWebSockets.js';
+import type { ByteBudget } from '../byte-budget.ts';
 import { ServerError } from '../errors.ts';
 import { streamWaitingBytesMax } from '../limits.ts';
-import { bodyTooLarge, overloaded, type ByteBudget } from './body.ts';
+import { bodyTooLarge, overloaded } from './body.ts';
 
 const pausedAboveBytes = 1024 * 1024;
 const resumedBelowBytes = 256 * 1024;

@@ -1,40 +1,11 @@
 // Collects one request body. Invariants: the bytes held for all requests stay within the budget, and a chunk is not
 // used after push returns, because uWebSockets.js detaches it then.
-import assert from 'node:assert/strict';
+import type { ByteBudget } from '../byte-budget.ts';
 import { ServerError } from '../errors.ts';
 
 /** When the budget is spent, a client may come back after this. */
 const overloadRetryMs = 1000;
 const capacityBytesMin = 64 * 1024;
-
-/** The bytes that all requests of one server may hold together. */
-export class ByteBudget {
-  readonly #bytesMax: number;
-  #bytes = 0;
-
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  fits(bytes: number): boolean {
-    return this.#bytes + bytes <= this.#bytesMax;
-  }
-
-  take(bytes: number): boolean {
-    if (!this.fits(bytes)) return false;
-    this.#bytes += bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.#bytes -= bytes;
-    assert(this.#bytes >= 0, 'bytes were given back twice');
-  }
-}
 
 export class BodyCollector {
   /** In bytes, -1 when it is not declared. */

@@ -1,12 +1,13 @@
 // One request and its answer: what may be done with a response object and when. Invariants: it is answered once or
 // aborted, never both; nothing touches it after that; traffic is counted exactly as long as it is neither.
 import type { HttpResponse } from 'uWebSockets.js';
+import type { ByteBudget } from '../byte-budget.ts';
 import { ServerError, toServerError } from '../errors.ts';
 import { discardBytesMax } from '../limits.ts';
 import type { Call, CallObserver, Outcome, Reply, ReplyStream } from '../operation.ts';
 import { isStream, lastReply, perform, refuse } from '../operation.ts';
 import { clientKey } from './address.ts';
-import type { BodyCollector, ByteBudget } from './body.ts';
+import type { BodyCollector } from './body.ts';
 import { BodyStream } from './body-stream.ts';
 import type { Cors } from './cors.ts';
 import { headerValue, retryAfterSeconds, serverTiming, statusLine } from './headers.ts';

@@ -2,11 +2,12 @@
 // Invariant: no route is registered but through #register, whose handler cannot throw and cannot forget to answer.
 import { setImmediate as afterPoll, setTimeout as sleep } from 'node:timers/promises';
 import type { TemplatedApp } from 'uWebSockets.js';
+import { ByteBudget } from '../byte-budget.ts';
 import { ServerError } from '../errors.ts';
 import { bodyBytesInFlightMax, discardBytesMax } from '../limits.ts';
 import type { AnyOperation, Authorize, CallObserver } from '../operation.ts';
 import { Call } from '../operation.ts';
-import { BodyCollector, bodyTooLarge, ByteBudget, overloaded } from './body.ts';
+import { BodyCollector, bodyTooLarge, overloaded } from './body.ts';
 import type { CorsOptions } from './cors.ts';
 import { Cors } from './cors.ts';
 import type { Traffic } from './exchange.ts';

@@ -6,7 +6,7 @@ import { ServerError } from '../errors.ts';
 import { socketBytesInFlightMax, socketMessageSlackBytes, socketsMax } from '../limits.ts';
 import { Call, type AnyOperation, type Authorize, type CallObserver } from '../operation.ts';
 import { clientKey } from './address.ts';
-import { ByteBudget } from './body.ts';
+import { ByteBudget } from '../byte-budget.ts';
 import { Cors, type CorsOptions } from './cors.ts';
 import { Exchange, type Traffic } from './exchange.ts';
 import { RequestHead } from './head.ts';

@@ -1,5 +1,9 @@
 // One answer of the upstream for all who wait for it: read once, kept while it comes, given to each reader from its
-// start. Invariants: it is read at the upstream's pace whatever the readers' is; nobody left means nobody reads on.
+// start. Invariants: it is read at the upstream's pace whatever the readers' is, as far as the budget of all such answers
+// goes; nobody left means nobody reads on.
+import type { ByteBudget } from '../byte-budget.ts';
+import { ServerError } from '../errors.ts';
+import { upstreamRetryMs } from '../limits.ts';
 import type { UpstreamResponse } from './upstream.ts';
 
 export class SharedResponse {
@@ -8,13 +12,20 @@ export class SharedResponse {
   readonly whole: Promise<Buffer>;
   readonly #chunks: Uint8Array[] = [];
   readonly #abort = new AbortController();
+  readonly #budget: ByteBudget;
+  /** Taken from the budget until nobody reads any more. */
+  #heldBytes = 0;
   #isComplete = false;
   #error: unknown;
   #readers = 0;
   #wake: (() => void)[] = [];
 
-  /** Asks at once. `open` is told to stop by its signal when the last reader has left. */
-  constructor(open: (signal: AbortSignal) => Promise<UpstreamResponse>) {
+  /**
+   * Asks at once. `open` is told to stop by its signal when the last reader has left.
+   * @param budget of the bytes that all such answers hold; OVERLOADED breaks this one off when they are spent
+   */
+  constructor(open: (signal: AbortSignal) => Promise<UpstreamResponse>, budget: ByteBudget) {
+    this.#budget = budget;
     const opened = open(this.#abort.signal);
     this.head = opened.then(({ status, contentType, headers }) => ({ status, contentType, headers }));
     this.whole = this.#read(opened);
@@ -31,7 +42,9 @@ export class SharedResponse {
       if (!isIn) return;
       isIn = false;
       this.#readers -= 1;
-      if (this.#readers === 0 && !this.#isComplete) this.#abort.abort();
+      if (this.#readers > 0) return;
+      if (this.#isComplete) this.#release();
+      else this.#abort.abort();
     };
   }
 
@@ -54,6 +67,7 @@ export class SharedResponse {
     try {
       const { body } = await opened;
       for await (const chunk of body) {
+        this.#take(chunk.length);
         this.#chunks.push(chunk);
         this.#wakeReaders();
       }
@@ -63,8 +77,21 @@ export class SharedResponse {
       throw error;
     } finally {
       this.#isComplete = true;
+      if (this.#readers === 0) this.#release();
       this.#wakeReaders();
     }
+  }
+
+  #take(bytes: number): void {
+    if (!this.#budget.take(bytes)) {
+      throw new ServerError('OVERLOADED', 'The server holds too many answers of the upstream.', { retryAfterMs: upstreamRetryMs });
+    }
+    this.#heldBytes += bytes;
+  }
+
+  #release(): void {
+    this.#budget.give(this.#heldBytes);
+    this.#heldBytes = 0;
   }
 
   #wakeReaders(): void {

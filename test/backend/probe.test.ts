@@ -20,7 +20,7 @@ test('the run grows while tokens get cheaper and stops where they do not', async
   assert.equal(cost.tokensMax, 128);
 });
 
-test('a run that pads nothing may be twice as large', async () => {
+test('a run that pads nothing is no smaller than 256 tokens', async () => {
   const { probe } = machine(2, 128);
   const cost = await measureRunCost({ fixedTokensMax: 'auto', inputTokensMax: 256, packs: true, probe });
   assert.equal(cost.tokensMax, 256);

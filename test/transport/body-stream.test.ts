@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { HttpResponse } from 'uWebSockets.js';
 import { streamWaitingBytesMax } from '../../src/limits.ts';
 import type { AnyOperation, Call } from '../../src/operation.ts';
-import { ByteBudget } from '../../src/transport/body.ts';
+import { ByteBudget } from '../../src/byte-budget.ts';
 import { BodyStream } from '../../src/transport/body-stream.ts';
 import { echo, Gate, operation, RawClient, request, serve, until } from './support.ts';
 

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
 import { test } from 'node:test';
 import { ServerError } from '../../src/errors.ts';
-import { BodyCollector, ByteBudget } from '../../src/transport/body.ts';
+import { ByteBudget } from '../../src/byte-budget.ts';
+import { BodyCollector } from '../../src/transport/body.ts';
 import { echo, Gate, measure, operation, RawClient, request, serve, statuses, until } from './support.ts';
 
 const chunk = (text: string): ArrayBuffer => new TextEncoder().encode(text).buffer as ArrayBuffer;

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ByteBudget } from '../../src/byte-budget.ts';
 import { ServerError } from '../../src/errors.ts';
+import { upstreamBytesInFlightMax } from '../../src/limits.ts';
 import { completionOf, completionOfStream, replayed, textOf } from '../../src/upstream/completion.ts';
 import { SharedResponse } from '../../src/upstream/shared-response.ts';
 import { Upstream, type UpstreamOptions } from '../../src/upstream/upstream.ts';
@@ -11,9 +13,10 @@ async function upstreamOf(t: import('node:test').TestContext, options: Partial<U
   const server = await ChatServer.start(t);
   const upstream = new Upstream({ baseUrl: server.url, apiKey: undefined, timeoutMs: 2000, retries: 0, ...options });
   t.after(() => upstream.close());
+  const budget = new ByteBudget(upstreamBytesInFlightMax);
   const ask = (content: string, more: object = {}) => new SharedResponse((signal) => upstream.chatCompletions({
     body: JSON.stringify({ model: 'm', messages: [{ role: 'user', content }], ...more }), authorization: 'Bearer mine', signal,
-  }));
+  }), budget);
   return { server, upstream, ask };
 }
 

@@ -4,7 +4,8 @@ import { Metadata as GrpcMetadata } from '@grpc/grpc-js';
 import { errorTable, ServerError } from '../../errors.ts';
 import { Call, perform, refuse, type AnyOperation, type Authorize, type CallObserver, type Outcome } from '../../operation.ts';
 import { clientKey } from '../address.ts';
-import { ByteBudget, overloaded } from '../body.ts';
+import { ByteBudget } from '../../byte-budget.ts';
+import { overloaded } from '../body.ts';
 import { requestIdOf } from '../headers.ts';
 import type { RateLimiter } from '../rate-limit.ts';
 
