@@ -1,6 +1,7 @@
 // One model from start to end: first answers, the limit's best setting, then limit and server in turns.
 import { createHistogram } from 'node:perf_hooks';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { textAt, type Profile } from './corpus.ts';
 import { residentBytes } from './cpu.ts';
@@ -15,6 +16,8 @@ import { ChildServer } from './server.ts';
 
 const serverFile = fileURLToPath(new URL('../src/main.js', import.meta.url));
 const embeddingsPath = '/v1/embeddings';
+/** What a server takes at most, of a small model on a CPU, to measure its run size once it is ready. */
+const tuneMsMax = 3000;
 /** Requests the client builds beforehand, as a share of what the limit's last rate would use up. */
 const requestStockFactor = 1.3;
 
@@ -43,6 +46,8 @@ export async function benchModel(
 ): Promise<ServerFacts> {
   const { target, firstAnswerMs } = await startServer(model, options.starts, tools);
   try {
+    // The server measures its run size in the first quiet moment, which loading the limit's sessions would not be.
+    await sleep(tuneMsMax);
     const pools = await startLimitPools(model);
     for (const profile of options.profiles) {
       tools.progress(`${model.name} ${profile}: the limit's best setting`);

@@ -46,7 +46,7 @@ export const rateLimitClientsMax = 100_000;
 /** Rows of the inference history that wait in memory for the database; above it the oldest are dropped. */
 export const historyBufferRowsMax = 10_000;
 /** How long a reader of the history waits for its store; a writer waits longer, as nobody waits for it. */
-export const historyReadMsMax = 2000;
+export const historyReadMsMax = 5000;
 /** Rows written at once, and rows waiting that are written without waiting for the interval. */
 export const historyBatchRows = 512;
 /** Old rows removed in one step, so that no step holds the database for long. */

@@ -82,9 +82,9 @@ async function page(
 ): Promise<HistoryPage> {
   const filter = filterOf(query);
   const below = query.before === undefined ? filter : { $and: [filter, { _id: { $lt: query.before } }] };
-  // The signal frees the connection, so that readers of a server that hangs leave the pool to the writer; the time ends
-  // the work of a server that is only slow.
-  const options = { maxTimeMS: historyReadMsMax, ...(signal && { signal }) };
+  // For a reader that gives up: the signal frees the connection, so that those of a server that hangs leave the pool to the
+  // writer; the time ends the work of a server that is only slow.
+  const options = signal && { signal, maxTimeMS: historyReadMsMax };
   const [documents, total] = await Promise.all([
     collection.find(below, options).sort({ _id: -1 }).skip(query.offset).limit(query.limit + 1).toArray(),
     // Not the estimate from the collection's metadata, which may be wrong after a crash.

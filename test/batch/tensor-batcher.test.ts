@@ -8,7 +8,7 @@ import { TensorBatcher } from '../../src/batch/tensor-batcher.ts';
 import { ServerError } from '../../src/errors.ts';
 import { joinRows, splitRows } from '../../src/tensor/rows.ts';
 import { floats } from '../support/held-tensors.ts';
-import { until } from '../transport/support.ts';
+import { until } from '../support/until.ts';
 
 class StepBackend implements TensorBackend {
   readonly description = { ok: true, worker: 0, inputs: [], outputs: [], provider: 'cpu', fallback: undefined, loadMs: 0 } as const;

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
 import type { EmbedInput, EmbedOptions } from '../../src/backend/protocol.ts';
 import { Batcher } from '../../src/batch/batcher.ts';
 import { EmbeddingCache, type EmbeddingCacheOptions } from '../../src/cache/embedding-cache.ts';
 import { ServerError } from '../../src/errors.ts';
 import { HeldBackend } from '../support/held-backend.ts';
+import { until } from '../support/until.ts';
 
 const plain: EmbedOptions = Object.freeze({ prompt: '', truncation: 'right', dimension: 0, normalize: undefined });
 const nobodyLeaves = { cancelled: false };
@@ -22,10 +22,6 @@ function heldCache(options: Partial<EmbeddingCacheOptions> = {}) {
     return cache.embed({ identity, batcher }, inputs, wanted, waiter);
   };
   return { backend, cache, model, embed, dropped: () => dropped };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await turn();
 }
 
 test('of a batch with one new text, one is computed', async () => {
@@ -67,7 +63,7 @@ test('whoever joined still gets the answer when the first to ask leaves', async 
   const { backend, embed, dropped } = heldCache();
   backend.flowing = false;
   const busy = embed(['busy']);
-  await until(() => backend.running.length === 1);
+  await until(() => backend.running.length === 1, 'a batch runs');
   const leaver = { cancelled: false };
   const first = embed(['shared', 'only mine'], leaver);
   first.catch(() => {});
@@ -86,7 +82,7 @@ test('what nobody waits for any more never runs, and is computed for whoever ask
   const { backend, embed } = heldCache();
   backend.flowing = false;
   const busy = embed(['busy']);
-  await until(() => backend.running.length === 1);
+  await until(() => backend.running.length === 1, 'a batch runs');
   const leaver = { cancelled: false };
   const left = Promise.all([embed(['shared'], leaver), embed(['shared'], leaver)]);
   left.catch(() => {});
@@ -107,7 +103,7 @@ test('a failure fails all who joined and leaves nothing behind', async () => {
   for (const each of both) each.catch(() => {});
   // The batch of both, then each request's part by itself.
   for (let run = 0; run < 3; run++) {
-    await until(() => backend.running.length === 1);
+    await until(() => backend.running.length === 1, 'a batch runs');
     backend.running[0]!.fail(new ServerError('BACKEND_FAILED', 'broken'));
   }
   for (const each of both) await assert.rejects(each, (error: ServerError) => error.message === 'broken');
@@ -122,7 +118,7 @@ test('a full queue refuses the request and those that joined it, and leaves noth
   const cache = new EmbeddingCache({ memoryBytesMax: 1e6, ttlMs: 60_000, sliding: true, precision: 'lossless' });
   const embed = (text: string) => cache.embed({ identity: 'held', batcher }, [text], plain, nobodyLeaves);
   const running = embed('running');
-  await until(() => backend.running.length === 1);
+  await until(() => backend.running.length === 1, 'a batch runs');
   const waiting = embed('waiting for its turn, long');
   await assert.rejects(embed('one too many'), (error: ServerError) => error.code === 'QUEUE_FULL');
   backend.flowing = true;

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRedis } from '../../src/cache/redis-connection.ts';
 import { RedisTier } from '../../src/cache/redis.ts';
 import { RedisServer, skipUnlessRedis } from '../support/redis-server.ts';
+import { until } from '../support/until.ts';
 import { normalRow } from './rows.ts';
 
 const skip = skipUnlessRedis();
@@ -18,18 +19,14 @@ async function openTier(t: TestContext, server: RedisServer): Promise<RedisTier>
   const client = connectRedis(server.url, quiet);
   const tier = new RedisTier({ client, precision: 'lossless', ttlMs: dayMs, sliding: true, waitMsMax, log: quiet });
   t.after(() => tier.close());
-  await until(() => tier.isUp);
+  await until(() => tier.isUp, 'Redis is up');
   return tier;
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(5);
 }
 
 async function write(tier: RedisTier, keys: readonly string[]): Promise<void> {
   const { writes } = tier.stats;
   keys.forEach((key, i) => tier.write(key, vectorOf(i + 1)));
-  await until(() => tier.stats.writes === writes + keys.length);
+  await until(() => tier.stats.writes === writes + keys.length, 'all are written');
 }
 
 test('what one writes another finds, with a lifetime', { skip }, async (t) => {
@@ -61,7 +58,7 @@ test('use prolongs a life, and brings back what is gone', { skip }, async (t) =>
   const [key] = await server.keys(1);
   await server.client.pexpire(key!, 1000);
   tier.touch('a', vectorOf(1));
-  await until(() => tier.stats.queuedWrites === 0);
+  await until(() => tier.stats.queuedWrites === 0, 'none waits');
   while ((await server.client.pttl(key!)) <= 1000) await sleep(5);
   await server.client.flushall();
   tier.touch('a', vectorOf(1));
@@ -100,7 +97,7 @@ test('a Redis that hangs is waited for no longer than the bound, then not at all
   tier.write('b', vectorOf(2));
   assert.equal(tier.stats.writesDropped, 1);
   server.thaw();
-  await until(() => tier.isUp);
+  await until(() => tier.isUp, 'Redis is up');
   assert.deepEqual((await tier.find(['a']))![0]!.row, vectorOf(1).row);
 });
 
@@ -108,11 +105,11 @@ test('a Redis that is killed is a miss at once, and used again when it is back',
   const server = await RedisServer.start(t);
   const tier = await openTier(t, server);
   await server.kill();
-  await until(() => !tier.isUp);
+  await until(() => !tier.isUp, 'Redis is seen to be down');
   assert.equal(tier.find(['a']), undefined);
   assert.equal(tier.stats.unavailable, 1);
   await server.startAgain();
-  await until(() => tier.isUp);
+  await until(() => tier.isUp, 'Redis is up');
   await write(tier, ['a']);
   assert.ok((await tier.find(['a']))![0]);
 });
@@ -123,7 +120,7 @@ test('a full Redis refuses writes and still answers', { skip }, async (t) => {
   await write(tier, ['a']);
   await server.client.config('SET', 'maxmemory', '1');
   tier.write('b', vectorOf(2));
-  await until(() => tier.stats.writeFailures === 1);
+  await until(() => tier.stats.writeFailures === 1, 'the write failed');
   assert.equal(tier.isUp, true);
   assert.deepEqual((await tier.find(['a', 'b']))!.map((vector) => vector !== undefined), [true, false]);
   await server.client.config('SET', 'maxmemory', '0');

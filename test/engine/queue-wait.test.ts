@@ -5,7 +5,7 @@ import { EmbeddingCache } from '../../src/cache/embedding-cache.ts';
 import type { EmbedRequest } from '../../src/engine/embed.ts';
 import { Call, type AnyOperation } from '../../src/operation.ts';
 import { heldModel } from '../support/held-model.ts';
-import { until } from '../transport/support.ts';
+import { until } from '../support/until.ts';
 
 const newCall = () => new Call({ requestId: 'test', operation: {} as AnyOperation, timeoutMs: 60_000 });
 

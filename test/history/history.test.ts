@@ -8,6 +8,7 @@ import { History, type HistoryOptions } from '../../src/history/history.ts';
 import type { HistoryRow } from '../../src/history/row.ts';
 import type { HistoryQuery, HistoryStore } from '../../src/history/store.ts';
 import { entry, firstPage } from './rows.ts';
+import { until } from '../support/until.ts';
 
 /** A store in memory that can be lost, and held: then append() waits. */
 class FakeStore implements HistoryStore {
@@ -76,13 +77,6 @@ function setup(t: TestContext, options: Partial<HistoryOptions> = {}) {
     for (let index = 0; index < count; index += 1) history.record({ ...entry, requestId: String(index) });
   };
   return { store, history, counts, lines, record, pending: () => pending() };
-}
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let tries = 0; !condition(); tries += 1) {
-    assert.ok(tries < 500, what);
-    await sleep(10);
-  }
 }
 
 test('rows are written within the interval, in their order, and nothing is opened before the first', async (t) => {

@@ -4,7 +4,7 @@ import { test, type TestContext } from 'node:test';
 import { ChatServer } from '../support/chat-server.ts';
 import { startServerProcess } from '../support/server-process.ts';
 import { TestSocket, type Received } from '../transport/socket-support.ts';
-import { until } from '../transport/support.ts';
+import { until } from '../support/until.ts';
 
 async function connected(t: TestContext) {
   const upstream = await ChatServer.start(t);

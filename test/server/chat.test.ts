@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import OpenAI, { APIError, InternalServerError, RateLimitError } from 'openai';
 import { ChatServer } from '../support/chat-server.ts';
 import { startServerProcess } from '../support/server-process.ts';
-import { until } from '../transport/support.ts';
+import { until } from '../support/until.ts';
 
 const question = 'What is the capital of France?';
 

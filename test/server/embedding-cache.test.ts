@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { tinyBertDirectory } from '../support/fixtures.ts';
 import { RedisServer, skipUnlessRedis } from '../support/redis-server.ts';
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
+import { until } from '../support/until.ts';
 
 const skip = skipUnlessRedis();
 const tiny = { MODEL_PATH: tinyBertDirectory, MODEL_NAME: 'tiny' };
@@ -26,10 +27,6 @@ async function embed(server: ServerProcess, input: readonly string[]): Promise<A
   const json = (await response.json()) as { data?: { embedding: string }[]; usage?: { prompt_tokens: number } };
   const vectors = json.data?.map(({ embedding }) => embedding) ?? [];
   return { status: response.status, vectors, tokens: json.usage?.prompt_tokens ?? 0, ms: performance.now() - startMs };
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await sleep(10);
 }
 
 const written = (server: ServerProcess) => server.metric('ortserve_embedding_cache_redis_writes_total{outcome="written"}');
@@ -87,11 +84,11 @@ test('Redis killed, frozen, flushed, filled with garbage, full: right vectors, n
   const { vectors } = await embed(reference, texts);
   assert.ok(difference(vectors[0]!, vectors[1]!) > 100 * differenceMax);
   await embed(server, texts);
-  await until(async () => (await written(server)) >= 50);
+  await until(async () => (await written(server)) >= 50, 'all are written');
 
   const hitsReturn = async () => {
     const before = await server.metric(hits('redis'));
-    await until(async () => (await server.metric(hits('redis'))) > before);
+    await until(async () => (await server.metric(hits('redis'))) > before, 'Redis gives hits');
   };
   const trouble: readonly [name: string, start: () => unknown, end?: () => unknown][] = [
     ['none', () => {}],

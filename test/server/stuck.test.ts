@@ -10,6 +10,7 @@ import { tinyBertDirectory } from '../support/fixtures.ts';
 import { freePort } from '../support/free-port.ts';
 import { doubling, endlessLoop } from '../support/hostile-models.ts';
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
+import { until } from '../support/until.ts';
 
 /** Loading counts, too, and takes a second on a busy machine. */
 const stuckSeconds = 5;
@@ -44,14 +45,6 @@ function ask(port: number, agent: Agent, model: string, body: string): Promise<A
 
 const listening = ({ lines }: ServerProcess) => lines.filter(({ msg }) => msg === 'listening');
 
-async function until(condition: () => boolean, timeoutMs: number): Promise<void> {
-  const endMs = performance.now() + timeoutMs;
-  while (!condition()) {
-    assert.ok(performance.now() < endMs, 'it did not come in time');
-    await sleep(20);
-  }
-}
-
 test('the others answer on, and another process takes over', { timeout: 60_000 }, async (t) => {
   const port = await freePort();
   const options = { MODEL_PATH: tinyBertDirectory, MODEL_DIR: modelDirectory(t), STUCK_TIMEOUT: String(stuckSeconds), PORT: String(port) };
@@ -83,9 +76,9 @@ test('the others answer on, and another process takes over', { timeout: 60_000 }
   assert.equal(hung.status, 503, hung.body);
   assert.equal(JSON.parse(hung.body).code, 'MODEL_STUCK');
   assert.equal(hung.headers['retry-after'], '5');
-  await until(() => listening(server).length === 2, 20_000);
+  await until(() => listening(server).length === 2, 'another process listens', 20_000);
   const before = counts.right;
-  await until(() => counts.right > before + 100, 20_000);
+  await until(() => counts.right > before + 100, 'it answers', 20_000);
   isOver = true;
   await Promise.all(loops);
   assert.equal(counts.other, 0);

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { tinyBertDirectory } from '../support/fixtures.ts';
 import { doublingOf } from '../support/hostile-models.ts';
 import { startServerProcess } from '../support/server-process.ts';
+import { until } from '../support/until.ts';
 
 const rounds = Number(process.env.KILL_ROUNDS ?? 10);
 /** Kills fall within so many times what one upload takes: before, in and after all steps of several. */
@@ -46,7 +47,7 @@ test(`after ${rounds} kills, models are whole or absent`, { timeout: 300_000 }, 
       }
     });
     // The first round shows how long one takes here.
-    if (uploadMs === 0) await until(() => uploadMs > 0);
+    if (uploadMs === 0) await until(() => uploadMs > 0, 'an upload was answered');
     await sleep((uploadsBeforeKillMax * uploadMs * (round + Math.random())) / rounds);
     await server.stop('SIGKILL');
     await Promise.all(uploads);
@@ -65,6 +66,3 @@ test(`after ${rounds} kills, models are whole or absent`, { timeout: 300_000 }, 
   t.diagnostic(`${acknowledged.size} answered, ${listed.length} listed, ${cut} cut`);
 });
 
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(5);
-}

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { operation, RawClient, request, serve, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { operation, RawClient, request, serve } from './support.ts';
 
 const bigBytes = 20_000_000;
 const body = Buffer.from(Array.from({ length: bigBytes }, (_, index) => (index * 7 + (index >> 8)) & 255));

@@ -6,7 +6,8 @@ import { streamWaitingBytesMax } from '../../src/limits.ts';
 import type { AnyOperation, Call } from '../../src/operation.ts';
 import { ByteBudget } from '../../src/byte-budget.ts';
 import { BodyStream } from '../../src/transport/body-stream.ts';
-import { echo, Gate, operation, RawClient, request, serve, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { echo, Gate, operation, RawClient, request, serve } from './support.ts';
 
 /** Reads its body once the gate is open, or leaves it. */
 function gated(gate: Gate, reads = true): AnyOperation {

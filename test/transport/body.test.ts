@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { ServerError } from '../../src/errors.ts';
 import { ByteBudget } from '../../src/byte-budget.ts';
 import { BodyCollector } from '../../src/transport/body.ts';
-import { echo, Gate, measure, operation, RawClient, request, serve, statuses, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { echo, Gate, measure, operation, RawClient, request, serve, statuses } from './support.ts';
 
 const chunk = (text: string): ArrayBuffer => new TextEncoder().encode(text).buffer as ArrayBuffer;
 const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString();

@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { LoadOutcome } from './load-thread.ts';
-import { echo, Gate, operation, RawClient, request, serve, statuses, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { echo, Gate, operation, RawClient, request, serve, statuses } from './support.ts';
 
 test('Draining answers what runs, closes each connection after its answer and takes no new one', async (t) => {
   const gate = new Gate();

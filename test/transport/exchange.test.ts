@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServerError } from '../../src/errors.ts';
 import type { AnyOperation, Call } from '../../src/operation.ts';
-import { echo, Gate, operation, RawClient, request, serve, statuses, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { echo, Gate, operation, RawClient, request, serve, statuses } from './support.ts';
 
 const boom = (): never => { throw new Error('the secret reason'); };
 

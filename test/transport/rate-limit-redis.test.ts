@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { RateLimiter } from '../../src/transport/rate-limit.ts';
 import { RedisServer, skipUnlessRedis } from '../support/redis-server.ts';
-import { echo, serve, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { echo, serve } from './support.ts';
 
 const skip = skipUnlessRedis();
 

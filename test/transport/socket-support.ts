@@ -7,7 +7,8 @@ import type { StreamEvent } from '../../src/operation/events.ts';
 import { HttpServer, serveHttp } from '../../src/transport/http.ts';
 import { loadUws } from '../../src/transport/listen.ts';
 import { SocketServer, type SocketOptions } from '../../src/transport/websocket.ts';
-import { encodeError, json, operation, until, type Ended } from './support.ts';
+import { until } from '../support/until.ts';
+import { encodeError, json, operation, type Ended } from './support.ts';
 
 const connectOperation = operation('GET', '/v1/stream', () => undefined, { name: 'websocket.connect', scope: 'infer' });
 

@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AnyOperation, ReplyStream } from '../../src/operation.ts';
 import { ServerError } from '../../src/errors.ts';
-import { echo, operation, RawClient, request, serve, statuses, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { echo, operation, RawClient, request, serve, statuses } from './support.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const big = Buffer.from(Array.from({ length: 20_000_000 }, (_, index) => (index * 7 + (index >> 8)) & 255));

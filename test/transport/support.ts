@@ -3,13 +3,13 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerError } from '../../src/errors.ts';
 import { errorTable } from '../../src/errors.ts';
 import type { AnyOperation, Call, Reply } from '../../src/operation.ts';
 import type { HttpOptions } from '../../src/transport/http.ts';
 import { HttpServer, serveHttp } from '../../src/transport/http.ts';
 import { loadUws } from '../../src/transport/listen.ts';
+import { until } from '../support/until.ts';
 
 export type Ended = { operation: string; status: number; error: ServerError | undefined };
 export type Served = { server: HttpServer; url: string; ended: Ended[] };
@@ -86,15 +86,6 @@ export class Gate {
   open(): void {
     this.#isOpen = true;
     for (const resolve of this.#waiting.splice(0)) resolve();
-  }
-}
-
-/** Fails the test when `condition` does not come true soon. */
-export async function until(condition: () => boolean, what: string, timeoutMs = 5000): Promise<void> {
-  const endMs = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > endMs) throw new Error(`Waited ${timeoutMs} ms in vain until ${what}.`);
-    await sleep(2);
   }
 }
 

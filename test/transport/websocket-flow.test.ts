@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Authorize } from '../../src/operation.ts';
 import { counting, item, serveSockets, streaming, summary, type TestSocket } from './socket-support.ts';
-import { Gate, json, operation, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { Gate, json, operation } from './support.ts';
 
 const echo = operation('POST', '/echo', (body) => body, { name: 'echo', decodeBody: (body: unknown) => body });
 

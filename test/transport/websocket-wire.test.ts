@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { serveSockets } from './socket-support.ts';
-import { operation, RawClient, request, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { operation, RawClient, request } from './support.ts';
 
 const echo = operation('POST', '/echo', (body) => body, { name: 'echo', decodeBody: (body: unknown) => body });
 

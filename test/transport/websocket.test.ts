@@ -5,7 +5,8 @@ import { ServerError } from '../../src/errors.ts';
 import type { AnyOperation, Authorize } from '../../src/operation.ts';
 import { RateLimiter } from '../../src/transport/rate-limit.ts';
 import { counting, item, serveSockets, streaming, summary } from './socket-support.ts';
-import { Gate, operation, request, RawClient, statuses, until } from './support.ts';
+import { until } from '../support/until.ts';
+import { Gate, operation, request, RawClient, statuses } from './support.ts';
 
 const echo = operation('POST', '/echo', (body) => body, { name: 'echo', alias: 'e', decodeBody: (body: unknown) => body });
 

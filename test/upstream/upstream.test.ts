@@ -7,7 +7,7 @@ import { completionOf, completionOfStream, replayed, textOf } from '../../src/up
 import { SharedResponse } from '../../src/upstream/shared-response.ts';
 import { Upstream, type UpstreamOptions } from '../../src/upstream/upstream.ts';
 import { ChatServer } from '../support/chat-server.ts';
-import { until } from '../transport/support.ts';
+import { until } from '../support/until.ts';
 
 async function upstreamOf(t: import('node:test').TestContext, options: Partial<UpstreamOptions> = {}) {
   const server = await ChatServer.start(t);

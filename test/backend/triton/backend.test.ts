@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { EmbedOptions, EmbedTask } from '../../../src/backend/protocol.ts';
 import { TritonBackend } from '../../../src/backend/triton/backend.ts';
 import { tritonAddress, TritonClient } from '../../../src/backend/triton/client.ts';
@@ -9,6 +8,7 @@ import { TritonWatch, type WatchedState } from '../../../src/backend/triton/watc
 import type { ServerError } from '../../../src/errors.ts';
 import { float16Value } from '../../../src/tensor/float16.ts';
 import { expectedRows, skipUnlessTriton, startTritonServer, type TritonServer } from '../../support/triton-server.ts';
+import { until } from '../../support/until.ts';
 
 const name = 'prot_t5_pipeline';
 const plain: EmbedOptions = { prompt: '', truncation: 'right', dimension: 0, normalize: undefined };
@@ -28,15 +28,6 @@ async function openBackend(t: TestContext, { address }: TritonServer) {
   const calls: string[] = [];
   const model = await readTritonModel(client, name);
   return { backend: new TritonBackend(client, watch, model, 0, (status) => calls.push(status)), client, watch, states, calls };
-}
-
-async function until(what: () => boolean, timeoutMs: number): Promise<number> {
-  const startedMs = performance.now();
-  while (!what()) {
-    assert.ok(performance.now() - startedMs < timeoutMs, 'it did not happen in time');
-    await sleep(10);
-  }
-  return performance.now() - startedMs;
 }
 
 test('a model on a real Triton server', { skip }, async (t) => {
@@ -91,9 +82,9 @@ test('a model on a real Triton server', { skip }, async (t) => {
   await t.test('is found again within five seconds after its server was killed', async () => {
     await server.kill();
     await assert.rejects(backend.embed(taskOf(['MKTAL'])), (error: ServerError) => error.code === 'MODEL_NOT_READY');
-    await until(() => watch.state(name) === 'down', 3000);
+    await until(() => watch.state(name) === 'down', 'it is down', 3000);
     await server.restart();
-    t.diagnostic(`found after ${Math.round(await until(() => watch.state(name) === 'up', 5000))} ms`);
+    t.diagnostic(`found after ${Math.round(await until(() => watch.state(name) === 'up', 'it is up', 5000))} ms`);
     // All connections, not only the one that was looked through.
     await Promise.all(Array.from({ length: 16 }, () => backend.embed(taskOf(['MKTAL']))));
   });
@@ -101,11 +92,11 @@ test('a model on a real Triton server', { skip }, async (t) => {
   await t.test('is given up when its server falls silent, and found again', async () => {
     server.pause();
     const waiting = backend.embed(taskOf(['MKTAL'])).catch((error: ServerError) => error);
-    t.diagnostic(`given up after ${Math.round(await until(() => watch.state(name) === 'down', 12_000))} ms`);
+    t.diagnostic(`given up after ${Math.round(await until(() => watch.state(name) === 'down', 'it is down', 12_000))} ms`);
     const error = await waiting;
     assert.ok('code' in error && error.code === 'MODEL_NOT_READY');
     server.resume();
-    t.diagnostic(`found after ${Math.round(await until(() => watch.state(name) === 'up', 5000))} ms`);
+    t.diagnostic(`found after ${Math.round(await until(() => watch.state(name) === 'up', 'it is up', 5000))} ms`);
     await backend.embed(taskOf(['MKTAL']));
   });
 

@@ -9,6 +9,7 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { RedisServer, skipUnlessRedis } from '../../support/redis-server.ts';
+import { until } from '../../support/until.ts';
 import type { ReplicaRequest } from './replica.ts';
 
 const skip = skipUnlessRedis();
@@ -58,18 +59,10 @@ async function setUp(t: TestContext, count: number, folder?: string): Promise<{ 
   return { redis, replicas };
 }
 
-async function eventually(what: string, ms: number, holds: () => Promise<boolean>): Promise<void> {
-  const untilMs = performance.now() + ms;
-  while (!(await holds())) {
-    assert.ok(performance.now() < untilMs, what);
-    await sleep(10);
-  }
-}
-
 async function agree(replicas: readonly Replica[], ids: readonly string[], ms: number): Promise<void> {
   const wanted = [...ids].sort().join();
   for (const [i, replica] of replicas.entries()) {
-    await eventually(`server ${i} has other entries`, ms, async () => (await replica.ids()).join() === wanted);
+    await until(async () => (await replica.ids()).join() === wanted, `server ${i} has the same entries`, ms);
   }
 }
 
@@ -87,13 +80,13 @@ test('what one server puts or deletes, the others hit or miss within a second', 
     const id = (await a.ask({ kind: 'put', question })) as string;
     assert.equal(await a.ask({ kind: 'lookup', question }), 'exact');
     for (const other of [b, c]) {
-      await eventually('not hit', withinMs, async () => (await other.ask({ kind: 'lookup', question })) === 'exact');
+      await until(async () => (await other.ask({ kind: 'lookup', question })) === 'exact', 'it is hit', withinMs);
       assert.equal(await other.ask({ kind: 'lookup', question: `all of ${i} number question the` }), 'semantic');
     }
     assert.equal(await b.ask({ kind: 'delete', id }), 1);
     assert.equal(await b.ask({ kind: 'lookup', question }), 'miss');
     for (const other of [a, c]) {
-      await eventually('still hit', withinMs, async () => (await other.ask({ kind: 'lookup', question })) === 'miss');
+      await until(async () => (await other.ask({ kind: 'lookup', question })) === 'miss', 'it is hit no more', withinMs);
     }
   }
 });
@@ -101,10 +94,10 @@ test('what one server puts or deletes, the others hit or miss within a second', 
 test('of the same text put on all servers at once, one entry stays, and all have the same', { skip }, async (t) => {
   const { replicas } = await setUp(t, 3);
   for (let i = 0; i < 10; i += 1) await Promise.all(replicas.map((replica) => replica.ask({ kind: 'put', question: `question ${i}` })));
-  await eventually('no agreement', recoverMs, async () => {
+  await until(async () => {
     const all = await Promise.all(replicas.map((replica) => replica.ids()));
     return all.every((ids) => ids.length === 10 && ids.join() === all[0]!.join());
-  });
+  }, 'all agree', recoverMs);
 });
 
 test('a server that was away catches up, by the log or, when that was cut, by reading everything', { skip }, async (t) => {
@@ -152,16 +145,16 @@ test('Redis killed amid writes and restarted with its file: no acknowledged entr
     await assert.rejects(replicas[0]!.ask({ kind: 'delete', id: known }), /BACKEND_FAILED/);
     assert.ok((await replicas[0]!.ids()).includes(known), 'a hit needs no Redis');
     await redis.startAgain();
-    await eventually('cannot put again', recoverMs, () => replicas[0]!.ask({ kind: 'put', question: `again ${round}` }).then((id) => {
+    await until(() => replicas[0]!.ask({ kind: 'put', question: `again ${round}` }).then((id) => {
       acknowledged.add(id as string);
       return true;
-    }, () => false));
+    }, () => false), 'one can put again', recoverMs);
   }
   assert.ok(acknowledged.size > 20 && deleted.size > 3);
-  await eventually('no agreement', recoverMs, async () => {
+  await until(async () => {
     const all = await Promise.all(replicas.map((replica) => replica.ids()));
     return all.every((ids) => ids.join() === all[0]!.join());
-  });
+  }, 'all agree', recoverMs);
   const there = new Set(await replicas[0]!.ids());
   for (const id of deleted) assert.ok(!there.has(id), 'a deleted entry returned');
   for (const id of acknowledged) assert.ok(there.has(id) || deleted.has(id) || unknown.has(id), 'an acknowledged entry is lost');

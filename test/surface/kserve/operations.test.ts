@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { until } from '../../transport/support.ts';
+import { until } from '../../support/until.ts';
 import { headerOf, infer, inferBody, serveKserve } from './support.ts';
 
 const ask = async (url: string, method = 'GET', body?: string) => {

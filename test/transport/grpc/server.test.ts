@@ -7,7 +7,8 @@ import { keyOfEverything } from '../../../src/access/keys.ts';
 import { errorTable, ServerError, type ErrorCode } from '../../../src/errors.ts';
 import type { Call } from '../../../src/operation.ts';
 import { RateLimiter } from '../../../src/transport/rate-limit.ts';
-import { Gate, until } from '../support.ts';
+import { until } from '../../support/until.ts';
+import { Gate } from '../support.ts';
 import { bytesOperation, connect, serve, serviceName } from './support.ts';
 
 const echo = bytesOperation('ModelInfer', (text: string) => text);
