@@ -5,6 +5,11 @@ import type { ProbeReply, RunCost } from './protocol.ts';
 /** What serves until the measurement is done: right for small models on today's CPUs, harmless elsewhere. */
 export const runCostStart: RunCost = { tokensMax: 128, overheadTokens: 12 };
 
+/**
+ * Beside other work, such as another model that loads, long runs are disturbed and short ones slip through: starting a
+ * run then seems to cost nothing, and inputs that should share one would run alone for as long as the model lives.
+ */
+const overheadTokensMin = runCostStart.overheadTokens / 2;
 /** Short texts: there the run size matters, since many of them share one. */
 const probeTextTokens = 16;
 /** A larger run must be this much faster a token, or the smaller one is taken: it answers sooner. */
@@ -87,6 +92,6 @@ class RunTimes {
   /** What starting a run costs, in tokens of a run of `size`. */
   overheadTokens(size: number): number {
     const singleMs = this.msPerToken(this.#tokens) * this.#tokens;
-    return Math.max(0, Math.round(singleMs / this.msPerToken(size) - this.#tokens));
+    return Math.max(overheadTokensMin, Math.round(singleMs / this.msPerToken(size) - this.#tokens));
   }
 }

@@ -38,6 +38,15 @@ test('the start of a run is learnt in tokens', async () => {
   assert.ok(overheadTokens >= 15 && overheadTokens <= 20, String(overheadTokens));
 });
 
+test('where other work disturbs all but the shortest runs, starting one still costs something', async () => {
+  const { probe } = machine(2, 100_000);
+  const disturbed = async (count: number, tokens: number) => {
+    return (await probe(count, tokens)).map(({ ok, runMs }) => ({ ok, runMs: count > 1 ? runMs * 2 : runMs }));
+  };
+  const { overheadTokens } = await measureRunCost({ fixedTokensMax: 1024, inputTokensMax: 256, packs: false, probe: disturbed });
+  assert.equal(overheadTokens, 6);
+});
+
 test('a configured size is taken as it is', async () => {
   const { probe, probes } = machine(2, 128);
   assert.equal((await measureRunCost({ fixedTokensMax: 200, inputTokensMax: 256, packs: false, probe })).tokensMax, 200);
