@@ -7,6 +7,7 @@ export type Timings = { queueMs?: number; tokenizeMs?: number; inferenceMs?: num
 /** Who calls: the name of an API key, or `anonymous`. */
 export type Caller = { readonly name: string; readonly scopes: ReadonlySet<string> };
 
+const anonymous: Caller = { name: 'anonymous', scopes: new Set() };
 const noChunks: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }) };
 
 /** One request on its way. Made by a transport, ended by it; everyone between only reads it and adds timings. */
@@ -17,7 +18,7 @@ export class Call {
   readonly timeoutMs: number;
   readonly startedMs: number = performance.now();
   readonly timings: Timings = {};
-  caller: Caller = { name: 'anonymous', scopes: new Set() };
+  caller: Caller = anonymous;
   /** The operation that answers; a choosing operation replaces it once the body is known. */
   operation: AnyOperation;
   /** The body of an operation that takes it as a stream; empty elsewhere. The chunks are the reader's. */
