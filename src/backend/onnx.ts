@@ -57,7 +57,6 @@ class OnnxBackend implements Backend {
     this.#runCost = await measureRunCost({
       fixedTokensMax: this.#runTokensMax,
       inputTokensMax: this.description.inputTokensMax,
-      packs: this.description.packs,
       probe: (count, tokens) => {
         return alone(() => this.#pool.runInAll<ProbeReply>({ kind: 'probe', count, tokens }));
       },

@@ -6,8 +6,8 @@ import type { ProbeReply, RunCost } from './protocol.ts';
 export const runCostStart: RunCost = { tokensMax: 128, overheadTokens: 12 };
 
 /**
- * Beside other work, such as another model that loads, long runs are disturbed and short ones slip through: starting a
- * run then seems to cost nothing, and inputs that should share one would run alone for as long as the model lives.
+ * Other work, such as another model that loads, may disturb the long runs of a measurement and spare the short ones.
+ * Starting a run would then seem to cost nothing, and that holds for as long as the model lives.
  */
 const overheadTokensMin = runCostStart.overheadTokens / 2;
 /** Short texts: there the run size matters, since many of them share one. */
@@ -21,8 +21,6 @@ export type ProbeOptions = {
   /** A configured size is not measured. */
   readonly fixedTokensMax: 'auto' | number;
   readonly inputTokensMax: number;
-  /** Rows hold several texts, so that a larger run pads nothing. */
-  readonly packs: boolean;
   /** Runs `count` rows of `tokens` tokens in all workers at once: they share memory bandwidth when serving, too. */
   readonly probe: (count: number, tokens: number) => Promise<readonly ProbeReply[]>;
 };
@@ -36,15 +34,13 @@ export async function measureRunCost(options: ProbeOptions): Promise<RunCost> {
   const tokens = Math.min(probeTextTokens, options.inputTokensMax);
   const times = new RunTimes(options, tokens);
   await options.probe(1, tokens); // The first run allocates.
-  const { fixedTokensMax, packs } = options;
+  const { fixedTokensMax } = options;
   if (fixedTokensMax !== 'auto') {
     await times.measure([tokens, fixedTokensMax]);
     return { tokensMax: fixedTokensMax, overheadTokens: times.overheadTokens(fixedTokensMax) };
   }
-  // Always one size beyond the best so far, so that one disturbed time does not end the search. What waits is shared out
-  // evenly, so that many runs come out smaller than this: with a smallest size of 128 tokens packed runs of short texts
-  // held 6, with 256 they hold 10, which gives 5 % more texts a second; padded ones are small for their padding.
-  const sizes = packs ? [runTokensMin * 2, runTokensMin * 4] : [runTokensMin, runTokensMin * 2, runTokensMin * 4];
+  // Always one size beyond the best so far, so that one disturbed time does not end the search.
+  const sizes = [runTokensMin, runTokensMin * 2, runTokensMin * 4];
   await times.measure([tokens, ...sizes]);
   while (times.best(sizes) === sizes.at(-1) && sizes.at(-1)! * 2 <= runTokensMax) {
     sizes.push(sizes.at(-1)! * 2);

@@ -71,8 +71,8 @@ async function askOnce(settings: HubSettings, question: Question, url: URL, trus
 }
 
 /**
- * Rejects and aborts when `work` is not done in time. The abort alone would not do: fetch holds signals weakly, and once
- * the garbage collector has taken one, nothing it should end ever ends.
+ * Rejects and aborts when `work` is not done in time. The abort alone is not trusted: a download was seen to
+ * stand still for ever though it had been given up, perhaps because fetch holds signals weakly.
  */
 async function inTime<Value>(work: Promise<Value>, controller: AbortController, timeoutMs: number): Promise<Value> {
   let timer: NodeJS.Timeout | undefined;

@@ -16,25 +16,19 @@ function machine(startMs: number, cacheTokens: number) {
 
 test('the run grows while tokens get cheaper and stops where they do not', async () => {
   const { probe } = machine(2, 128);
-  const cost = await measureRunCost({ fixedTokensMax: 'auto', inputTokensMax: 256, packs: false, probe });
+  const cost = await measureRunCost({ fixedTokensMax: 'auto', inputTokensMax: 256, probe });
   assert.equal(cost.tokensMax, 128);
-});
-
-test('a run that pads nothing is no smaller than 256 tokens', async () => {
-  const { probe } = machine(2, 128);
-  const cost = await measureRunCost({ fixedTokensMax: 'auto', inputTokensMax: 256, packs: true, probe });
-  assert.equal(cost.tokensMax, 256);
 });
 
 test('a device that is never full gets the largest run', async () => {
   const probe = (_count: number, _tokens: number) => Promise.resolve([{ ok: true as const, runMs: 5 }]);
-  const cost = await measureRunCost({ fixedTokensMax: 'auto', inputTokensMax: 256, packs: false, probe });
+  const cost = await measureRunCost({ fixedTokensMax: 'auto', inputTokensMax: 256, probe });
   assert.equal(cost.tokensMax, 16_384);
 });
 
 test('the start of a run is learnt in tokens', async () => {
   const { probe } = machine(4, 100_000);
-  const { overheadTokens } = await measureRunCost({ fixedTokensMax: 1024, inputTokensMax: 256, packs: false, probe });
+  const { overheadTokens } = await measureRunCost({ fixedTokensMax: 1024, inputTokensMax: 256, probe });
   assert.ok(overheadTokens >= 15 && overheadTokens <= 20, String(overheadTokens));
 });
 
@@ -43,18 +37,18 @@ test('where other work disturbs all but the shortest runs, starting one still co
   const disturbed = async (count: number, tokens: number) => {
     return (await probe(count, tokens)).map(({ ok, runMs }) => ({ ok, runMs: count > 1 ? runMs * 2 : runMs }));
   };
-  const { overheadTokens } = await measureRunCost({ fixedTokensMax: 1024, inputTokensMax: 256, packs: false, probe: disturbed });
+  const { overheadTokens } = await measureRunCost({ fixedTokensMax: 1024, inputTokensMax: 256, probe: disturbed });
   assert.equal(overheadTokens, 6);
 });
 
 test('a configured size is taken as it is', async () => {
   const { probe, probes } = machine(2, 128);
-  assert.equal((await measureRunCost({ fixedTokensMax: 200, inputTokensMax: 256, packs: false, probe })).tokensMax, 200);
+  assert.equal((await measureRunCost({ fixedTokensMax: 200, inputTokensMax: 256, probe })).tokensMax, 200);
   assert.ok(probes.every(([count, tokens]) => count * tokens <= 208));
 });
 
 test('a model shorter than the probe is probed at its own length', async () => {
   const { probe, probes } = machine(2, 128);
-  await measureRunCost({ fixedTokensMax: 'auto', inputTokensMax: 8, packs: false, probe });
+  await measureRunCost({ fixedTokensMax: 'auto', inputTokensMax: 8, probe });
   assert.ok(probes.every(([, tokens]) => tokens <= 8));
 });
