@@ -8,7 +8,7 @@ import { repositoryDirectory } from './support/repository.ts';
 const linesMax = 300;
 
 const layers: readonly (readonly string[])[] = [
-  ['limits', 'errors', 'byte-budget', 'tensor', 'storage'],
+  ['limits', 'errors', 'byte-budget', 'within', 'tensor', 'storage'],
   ['operation', 'metrics', 'config', 'access'],
   ['backend', 'batch', 'cache', 'upstream', 'native-workers'],
   ['registry', 'history', 'hub'],

@@ -7,7 +7,7 @@ import type { StoredPrecision } from './key.ts';
 import { vectorBytes, type CachedVector, type Lifetime } from './memory.ts';
 import type { Redis } from './redis-connection.ts';
 import { encodeValue } from './vector-value.ts';
-import { within } from './within.ts';
+import { within } from '../within.ts';
 
 export type WriterStats = {
   readonly writes: number;

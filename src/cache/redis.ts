@@ -9,7 +9,7 @@ import type { CachedVector, Lifetime } from './memory.ts';
 import type { ConnectionLog, Redis } from './redis-connection.ts';
 import { RedisWriter, type WriterStats } from './redis-writer.ts';
 import { decodeValue } from './vector-value.ts';
-import { TooSlow, within } from './within.ts';
+import { TooSlow, within } from '../within.ts';
 
 export type RedisTierOptions = Lifetime & {
   /** Owned by the tier from now on. */

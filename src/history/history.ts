@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServerError } from '../errors.ts';
 import { historyBatchRows, historyBufferRowsMax, historyReadMsMax } from '../limits.ts';
+import { within } from '../within.ts';
 import { RowSource, type HistoryEntry } from './row.ts';
 import { RowQueue } from './row-queue.ts';
 import type { HistoryPage, HistoryQuery, HistoryStore } from './store.ts';
@@ -86,11 +87,12 @@ export class History {
   async page(query: HistoryQuery): Promise<HistoryPage> {
     // A store that fails is not made to fail once more for each reader.
     if (this.#queue.size > 0 && this.#failures === 0) {
-      await within(pageWaitsMs, this.flush());
+      await atMost(pageWaitsMs, this.flush());
     }
     try {
-      return await bounded(this.#options.readMsMax ?? historyReadMsMax, async (signal) => (
-        (await this.#store()).page(query, signal)));
+      const late = new AbortController();
+      const read = async () => (await this.#store()).page(query, late.signal);
+      return await within(this.#options.readMsMax ?? historyReadMsMax, read, (error) => late.abort(error));
     } catch (error) {
       throw new ServerError('BACKEND_FAILED', 'The inference history is not available.', { cause: error });
     }
@@ -114,7 +116,7 @@ export class History {
     const drained = this.#drain(performance.now() + deadlineMs).catch((error: unknown) => {
       this.#complain(error, 'the inference history could not be closed');
     });
-    await within(deadlineMs, drained);
+    await atMost(deadlineMs, drained);
     const lost = this.#queue.size;
     if (lost === 0) return;
     this.#options.metrics.dropped(lost);
@@ -230,24 +232,10 @@ export class History {
 }
 
 /** Waits for `work`, but no longer than that. */
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
+async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
   const over = new AbortController();
   await Promise.race([work, sleep(ms, undefined, { signal: over.signal }).catch(() => undefined)]);
   over.abort();
-}
-
-/** What `work` gives. Rejects when it takes longer than that, and tells `work` by its signal. */
-async function bounded<Result>(ms: number, work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(new Error(`No answer within ${ms} ms.`)), ms);
-  try {
-    const aborted = new Promise<never>((_, reject) => {
-      late.signal.addEventListener('abort', () => reject(late.signal.reason as Error));
-    });
-    return await Promise.race([work(late.signal), aborted]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** So that the store holds at most a hundredth, or two batches, more than it may. */

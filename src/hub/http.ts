@@ -1,6 +1,7 @@
 // Requests to the hub over fetch: redirects followed by hand, nothing waited for without a clock.
 // Invariant: the token goes to the endpoint's own origin and nowhere else, whatever redirects say.
 import { hubRedirectsMax } from '../limits.ts';
+import { within } from '../within.ts';
 import { HubError } from './hub-error.ts';
 import type { RepoName } from './names.ts';
 import { Transient, retryAfterMs } from './retry.ts';
@@ -61,31 +62,12 @@ async function askOnce(settings: HubSettings, question: Question, url: URL, trus
   if (trusted && settings.token !== undefined) headers['authorization'] = `Bearer ${settings.token}`;
   try {
     const method = question.method ?? 'GET';
-    const asked = fetch(url.href, { method, headers, redirect: 'manual', signal });
-    return { response: await inTime(asked, controller, question.timeoutMs), controller };
+    const send = () => fetch(url.href, { method, headers, redirect: 'manual', signal });
+    return { response: await within(question.timeoutMs, send, () => controller.abort()), controller };
   } catch (error) {
     question.signal?.throwIfAborted();
     const why = controller.signal.aborted ? `no answer in ${question.timeoutMs / 1000} s` : networkText(error);
     throw new Transient(`${question.about}: ${url.host} cannot be reached: ${why}`, { cause: error });
-  }
-}
-
-/**
- * Rejects and aborts when `work` is not done in time. The abort alone is not trusted: a download was seen to
- * stand still for ever though it had been given up, perhaps because fetch holds signals weakly.
- */
-async function inTime<Value>(work: Promise<Value>, controller: AbortController, timeoutMs: number): Promise<Value> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      controller.abort();
-      reject(controller.signal.reason as Error);
-    }, timeoutMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -114,7 +96,9 @@ async function* chunksOf(
   const reader = response.body.getReader();
   try {
     for (;;) {
-      const { done, value } = await inTime(reader.read(), controller, question.timeoutMs);
+      // The abort alone is not trusted: a download was seen to stand still for ever though it had been given up, perhaps
+      // because fetch holds signals weakly.
+      const { done, value } = await within(question.timeoutMs, () => reader.read(), () => controller.abort());
       if (done) return;
       yield value;
     }
