@@ -6,9 +6,10 @@ import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
+import { sendAll } from './at-once.ts';
 import { ExitError } from './cli.ts';
 import type { Config } from '../config.ts';
-import { cacheEntriesPageMax, echoCharsMax, warmRequestsAtOnce } from '../limits.ts';
+import { cacheEntriesPageMax, echoCharsMax } from '../limits.ts';
 import { ServerClient } from './server-client.ts';
 
 type Action = {
@@ -91,20 +92,11 @@ async function load(server: ServerClient, file: string, query: URLSearchParams):
 async function warm(server: ServerClient, file: string, query: URLSearchParams): Promise<void> {
   await readable(file);
   let put = 0;
-  const running = new Set<Promise<void>>();
-  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
-    if (line.trim() === '') continue;
-    const putting = server.ask('POST', `/cache/entries?${query}`, () => line).then(async (answer) => {
-      await answer.arrayBuffer();
-      put += 1;
-      running.delete(putting);
-    });
-    // The first failure is told; others of the same moment end with it.
-    putting.catch(() => {});
-    running.add(putting);
-    if (running.size >= warmRequestsAtOnce) await Promise.race(running);
-  }
-  await Promise.all(running);
+  await sendAll(createInterface({ input: createReadStream(file), crlfDelay: Infinity }), async (line) => {
+    if (line.trim() === '') return;
+    await (await server.ask('POST', `/cache/entries?${query}`, () => line)).arrayBuffer();
+    put += 1;
+  });
   console.log(`${put} entries are in the cache.`);
 }
 

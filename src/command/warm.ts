@@ -2,9 +2,10 @@
 // Standard output gets one line at the end; everything for people goes to standard error.
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { sendAll } from './at-once.ts';
 import { ExitError } from './cli.ts';
 import type { Config } from '../config.ts';
-import { echoCharsMax, warmRequestsAtOnce, warmTextsPerRequest } from '../limits.ts';
+import { echoCharsMax, warmTextsPerRequest } from '../limits.ts';
 import { ServerClient } from './server-client.ts';
 
 /** Sends each text of `file` to the server at the options' host and port. Throws ExitError. */
@@ -12,18 +13,10 @@ export async function warm(file: string, config: Config): Promise<void> {
   const server = new ServerClient(config);
   const model = config.modelName ?? (await firstModel(server));
   let sent = 0;
-  const running = new Set<Promise<void>>();
-  for await (const texts of batches(textsOf(file))) {
-    const sending = embed(server, model, texts).then(() => {
-      sent += texts.length;
-      running.delete(sending);
-    });
-    // The first failure is told; others of the same moment end with it.
-    sending.catch(() => {});
-    running.add(sending);
-    if (running.size >= warmRequestsAtOnce) await Promise.race(running);
-  }
-  await Promise.all(running);
+  await sendAll(batches(textsOf(file)), async (texts) => {
+    await embed(server, model, texts);
+    sent += texts.length;
+  });
   console.log(`${sent} texts are in the cache of ${model}.`);
 }
 
