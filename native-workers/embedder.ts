@@ -41,7 +41,7 @@ export class Embedder {
       dimension: this.#steps.dimension,
       vocabularySize: this.#tokenizer.vocabularySize,
       inputTokensMax: this.#model.inputTokensMax,
-      packs: this.#session.packs,
+      packs: this.#packs,
       provider: this.#session.provider,
       fallback: this.#session.fallback,
       loadMs: this.#loadMs,
@@ -96,8 +96,13 @@ export class Embedder {
     await this.#session.close();
   }
 
+  /** A model that runs one text at a time has nothing to pack, whatever its graph could do. */
+  get #packs(): boolean {
+    return this.#session.packs && this.#model.batchable;
+  }
+
   #rowsOf(lengths: readonly number[]): Row[] {
-    return this.#session.packs && this.#model.batchable ? packedRows(lengths) : singleRows(lengths);
+    return this.#packs ? packedRows(lengths) : singleRows(lengths);
   }
 
   #encode(input: EmbedTask['inputs'][number], task: EmbedTask, i: number): Encoded {
