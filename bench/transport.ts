@@ -10,7 +10,8 @@ import { Pool } from 'undici';
 import WebSocket from 'ws';
 import { Client as OwnClient } from '../src/client/client.ts';
 import type { SocketConstructor } from '../src/client/stream.ts';
-import { loadMessages, serviceName } from '../src/surface/kserve/grpc/messages.ts';
+import { serviceName } from '../src/proto/inference.ts';
+import { loadMessages } from '../src/surface/kserve/grpc/messages.ts';
 import { identity, identityFolder } from '../test/support/identity-models.ts';
 import { startTritonIdentity } from './triton-identity.ts';
 

@@ -8,7 +8,7 @@ import { repositoryDirectory } from './support/repository.ts';
 const linesMax = 300;
 
 const layers: readonly (readonly string[])[] = [
-  ['limits', 'errors', 'byte-budget', 'within', 'tensor', 'storage'],
+  ['limits', 'errors', 'byte-budget', 'within', 'proto', 'tensor', 'storage'],
   ['operation', 'metrics', 'config', 'access'],
   ['backend', 'batch', 'cache', 'upstream', 'native-workers'],
   ['registry', 'history', 'hub'],
@@ -43,7 +43,7 @@ const homes: Readonly<Record<string, RegExp>> = {
   lmdb: /^src\/(history|cache\/semantic)\//,
   'hnswlib-node': /^src\/cache\/semantic\//,
   '@grpc/grpc-js': /^src\/(backend\/triton|transport\/grpc)\//,
-  '@grpc/proto-loader': /^src\/(backend\/triton|surface\/kserve\/grpc)\//,
+  '@grpc/proto-loader': /^src\/(proto|backend\/triton|surface\/kserve\/grpc)\//,
   mongodb: /^src\/history\//,
   'swagger-ui-dist': /^src\/surface\/docs\//,
   typebox: /^src\/(operation|config|config\/.*|surface\/.*|registry\/tensor-manifest)\.ts$/,

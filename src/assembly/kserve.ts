@@ -48,8 +48,9 @@ export function kserveParts(config: Config, sources: KserveSources): KserveParts
       const { grpcPort: port, host } = config;
       if (port === undefined) return undefined;
       // Loading these takes as long as the rest of the start.
-      const [{ serveGrpc }, { grpcMethods }, { loadMessages, serviceName }] = await Promise.all([
-        import('../transport/grpc/server.ts'), import('../surface/kserve/grpc/operations.ts'), import('../surface/kserve/grpc/messages.ts'),
+      const [{ serveGrpc }, { grpcMethods }, { loadMessages }, { serviceName }] = await Promise.all([
+        import('../transport/grpc/server.ts'), import('../surface/kserve/grpc/operations.ts'),
+        import('../surface/kserve/grpc/messages.ts'), import('../proto/inference.ts'),
       ]);
       const messages = loadMessages();
       const service = { name: serviceName, methods: grpcMethods(surface, messages), definition: messages.definition };

@@ -94,6 +94,7 @@ describe('embed', () => {
       assert.ok(runMs > 0);
     });
     await using({ ...packed, batchable: false }, async (embedder) => {
+      assert.equal(embedder.describe().packs, false);
       assert.equal((await embedder.embed(embedTask(texts))).runInputs.length, texts.length);
     });
   });

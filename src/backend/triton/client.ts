@@ -1,18 +1,14 @@
 // Calls to one Triton server over a pool of gRPC channels. Stands between the backend and the network.
 // Invariants: every call has a deadline; only calls that change nothing are made, so a retry is always safe.
-import { fileURLToPath } from 'node:url';
 import { Client, connectivityState, credentials, Metadata, type ClientUnaryCall, type ServiceError } from '@grpc/grpc-js';
-import { loadSync, type MethodDefinition, type ServiceDefinition } from '@grpc/proto-loader';
+import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader';
 import { tritonMessageBytesMax, tritonReconnectMsMax } from '../../limits.ts';
+import { loadInferenceProtocol, serviceName } from '../../proto/inference.ts';
 import type { InferRequest, InferResponse, ModelConfig, ModelMetadata } from './messages.ts';
 
 type Method = 'ServerReady' | 'ModelReady' | 'ModelMetadata' | 'ModelConfig' | 'ModelInfer';
 
 type Channel = { readonly client: Client; calls: number };
-
-const serviceName = 'inference.GRPCInferenceService';
-/** They lie in the package as sources: what reads them needs no compiler. */
-const protoDirectory = fileURLToPath(new URL('../../../../src/proto/', import.meta.url));
 
 /** How the library retries, each wait a random part of the backoff. UNAVAILABLE: the server has not begun. */
 const retried: readonly Method[] = ['ModelMetadata', 'ModelConfig', 'ModelInfer'];
@@ -59,9 +55,7 @@ export class TritonClient {
 
   /** Connects with the first call. */
   constructor(address: TritonAddress, connections: number) {
-    const definition = loadSync('inference.proto', {
-      includeDirs: [protoDirectory], keepCase: true, longs: Number, enums: String, defaults: true,
-    });
+    const definition = loadInferenceProtocol({ longs: Number, defaults: true });
     this.#service = definition[serviceName] as ServiceDefinition;
     this.#address = address;
     this.#channels = this.#openChannels(connections);

@@ -1,12 +1,7 @@
 // The messages of inference.GRPCInferenceService as bytes and as plain objects. Loaded only where gRPC is served.
-import { fileURLToPath } from 'node:url';
-import { loadSync, type PackageDefinition, type ServiceDefinition } from '@grpc/proto-loader';
+import type { PackageDefinition, ServiceDefinition } from '@grpc/proto-loader';
 import { ServerError } from '../../../errors.ts';
-
-export const serviceName = 'inference.GRPCInferenceService';
-
-/** They lie in the package as sources: what reads them needs no compiler. */
-const protoDirectory = fileURLToPath(new URL('../../../../../src/proto/', import.meta.url));
+import { loadInferenceProtocol, serviceName } from '../../../proto/inference.ts';
 
 export type Message = Readonly<Record<string, unknown>>;
 
@@ -23,12 +18,9 @@ export type Messages = {
 };
 
 export function loadMessages(): Messages {
-  const definition = loadSync('inference.proto', {
-    includeDirs: [protoDirectory],
-    keepCase: true,
+  const definition = loadInferenceProtocol({
     // A double would round 64-bit integers.
     longs: String,
-    enums: String,
     defaults: true,
     arrays: true,
     objects: true,

@@ -6,7 +6,8 @@ import { kserveGroup } from '../errors.ts';
 import type { InferAnswer } from '../model.ts';
 import { refuseOverrides, type KserveSurface } from '../operations.ts';
 import { inferMessage, readInferMessage, type InferMessage } from './infer-message.ts';
-import { serviceName, type Message, type Messages } from './messages.ts';
+import { serviceName } from '../../../proto/inference.ts';
+import type { Message, Messages } from './messages.ts';
 
 export type GrpcMethod = {
   readonly name: string;
