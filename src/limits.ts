@@ -35,6 +35,10 @@ export const bodyBytesInFlightMax = 512 * 1024 * 1024;
 export const streamWaitingBytesMax = 256 * 1024 * 1024;
 /** Of a refused body, how much beyond the maximum is read and thrown away so that the client sees the answer. */
 export const discardBytesMax = 64 * 1024 * 1024;
+/** Answers kept for requests that come again byte for byte: the most asked for of them, a few thousand. */
+export const repeatsBytesMax = 8 * 1024 * 1024;
+/** Longer bodies are parsed each time: to compare them would take as long. */
+export const repeatedBodyBytesMax = 64 * 1024;
 /** Request ids longer than this are replaced, not cut: half an id is a wrong id. */
 export const requestIdCharsMax = 64;
 /** How much of a client's string an error or a log line repeats. */

@@ -2,6 +2,7 @@
 // their timings with their results. Labels come from bounded sets: operations, statuses, loaded models, error codes.
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { ModelSeries, type SeriesMaker } from './metrics/model-series.ts';
+import { RequestSeries } from './metrics/request-series.ts';
 import { SemanticSeries } from './metrics/semantic-series.ts';
 import { UpstreamSeries } from './metrics/upstream-series.ts';
 
@@ -21,16 +22,13 @@ export type ModelGauges = {
   readonly runTokensMax: number;
 };
 
-type RequestSeries = { readonly count: Counter.Internal; readonly seconds: Histogram.Internal<string> };
-
 export class Metrics {
   readonly registry = new Registry();
   readonly models = new ModelSeries(this.#maker(), durationBuckets);
   readonly semantic = new SemanticSeries(this.#maker());
   readonly upstream = new UpstreamSeries(this.#maker());
-  readonly #requests = this.#counter('requests_total', 'Requests answered.', ['operation', 'status']);
+  readonly #requests = new RequestSeries(this.registry, durationBuckets);
   readonly #errors = this.#counter('errors_total', 'Error answers by code of the error table.', ['code']);
-  readonly #requestSeconds = this.#histogram('request_duration_seconds', 'Arrival to answer.', ['operation'], durationBuckets);
   readonly #queueSeconds = this.#histogram('queue_duration_seconds', 'Wait of one input before its batch ran.', ['model'], durationBuckets);
   readonly #tokenizeSeconds = this.#histogram('tokenize_duration_seconds', 'Tokenising one batch.', ['model'], durationBuckets);
   readonly #inferenceSeconds = this.#histogram('inference_duration_seconds', 'Session runs of one batch.', ['model'], durationBuckets);
@@ -47,8 +45,6 @@ export class Metrics {
   readonly #tritonCalls = this.#counter('triton_calls_total', 'Inference calls to Triton by gRPC status; retries of a call count once.', ['model', 'status']);
   readonly #embeddings = new Map<string, number>();
   readonly #startedMs = performance.now();
-  /** By status and operation, of which there are few. */
-  readonly #requestSeries = new Map<string, RequestSeries>();
   #requestCount = 0;
   #errorCount = 0;
 
@@ -81,23 +77,10 @@ export class Metrics {
 
   requestEnded(operation: string, status: number, durationMs: number, errorCode: string | undefined): void {
     this.#requestCount += 1;
-    const series = this.#seriesOf(operation, status);
-    series.count.inc();
-    series.seconds.observe(durationMs / 1000);
+    this.#requests.ended(operation, status, durationMs / 1000);
     if (errorCode === undefined) return;
     this.#errorCount += 1;
     this.#errors.labels(errorCode).inc();
-  }
-
-  /** Bound to their labels once: finding them anew took a microsecond of each answer. */
-  #seriesOf(operation: string, status: number): RequestSeries {
-    const key = `${status} ${operation}`;
-    let series = this.#requestSeries.get(key);
-    if (series === undefined) {
-      series = { count: this.#requests.labels(operation, String(status)), seconds: this.#requestSeconds.labels(operation) };
-      this.#requestSeries.set(key, series);
-    }
-    return series;
   }
 
   /** The series of one model, bound to its label once. */

@@ -80,50 +80,62 @@ export type CallObserver = {
 export type Outcome = { readonly reply: Reply; readonly error: ServerError | undefined };
 
 /**
- * The whole life of one call. Never rejects. Decodes before it returns for the first time, so `bytes` may be
- * reused after that. At the deadline the call is answered and marked cancelled; what already runs goes on.
+ * The whole life of one call: at once where its operation answers at once. Neither throws nor rejects. Decodes
+ * before it returns, so `bytes` may be reused after that. At the deadline the call is answered and marked cancelled;
+ * what already runs goes on.
  */
-export async function perform(
+export function perform(
   operation: AnyOperation, bytes: Uint8Array, call: Call, observer: CallObserver,
-): Promise<Outcome> {
-  let timer: NodeJS.Timeout | undefined;
-  let reply: Reply;
+): Outcome | Promise<Outcome> {
   try {
     const input = operation.decode(bytes, call);
-    if (call.operation.streams?.wanted(input, call) === true) return { reply: await streamed(input, call, observer), error: undefined };
-    const running = call.operation.run(input, call);
-    const output = running instanceof Promise ? await Promise.race([running, deadline()]) : running;
-    // The client left while it ran; encoding for nobody would cost as much as for somebody.
-    if (call.cancelled) throw new ServerError('CANCELLED');
-    reply = call.operation.encode(output, call, input);
-    const { body } = reply;
-    if (isStream(body)) return { reply: { ...reply, body: watched(body, (error) => tell(observer, call, reply, error)) }, error: undefined };
-    if (typeof body !== 'string' && !(body instanceof Uint8Array)) throw new TypeError('The reply has no body.');
+    if (call.operation.streams?.wanted(input, call) === true) return streamed(input, call, observer);
+    const output = call.operation.run(input, call);
+    return output instanceof Promise ? later(output, input, call, observer) : answered(output, input, call, observer);
+  } catch (thrown) {
+    return refuse(call, thrown, observer);
+  }
+}
+
+async function later(running: Promise<unknown>, input: unknown, call: Call, observer: CallObserver): Promise<Outcome> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      call.cancel();
+      reject(new ServerError('TIMEOUT', `The request did not finish in ${call.timeoutMs} ms.`));
+    }, call.timeoutMs);
+  });
+  try {
+    return answered(await Promise.race([running, deadline]), input, call, observer);
   } catch (thrown) {
     return refuse(call, thrown, observer);
   } finally {
     clearTimeout(timer);
   }
-  tell(observer, call, reply, undefined);
-  return { reply, error: undefined };
-
-  function deadline(): Promise<never> {
-    return new Promise((_, reject) => {
-      timer = setTimeout(() => {
-        call.cancel();
-        reject(new ServerError('TIMEOUT', `The request did not finish in ${call.timeoutMs} ms.`));
-      }, call.timeoutMs);
-    });
-  }
 }
 
-/** A reply that tells the parts as they are done. Rejects with what fails before the first of them. */
-async function streamed(input: unknown, call: Call, observer: CallObserver): Promise<Reply> {
-  const stream = new EventStream(call.operation.streams!, input, call);
-  await stream.begin();
-  const reply = eventReply(stream, call, (error) => String(errorReply(call, error).reply.body));
-  stream.ended = (error) => tell(observer, call, reply, error);
-  return reply;
+function answered(output: unknown, input: unknown, call: Call, observer: CallObserver): Outcome {
+  // The client left while it ran; encoding for nobody would cost as much as for somebody.
+  if (call.cancelled) throw new ServerError('CANCELLED');
+  const reply = call.operation.encode(output, call, input);
+  const { body } = reply;
+  if (isStream(body)) return { reply: { ...reply, body: watched(body, (error) => tell(observer, call, reply, error)) }, error: undefined };
+  if (typeof body !== 'string' && !(body instanceof Uint8Array)) throw new TypeError('The reply has no body.');
+  tell(observer, call, reply, undefined);
+  return { reply, error: undefined };
+}
+
+/** A reply that tells the parts as they are done, or of what failed before the first of them. */
+async function streamed(input: unknown, call: Call, observer: CallObserver): Promise<Outcome> {
+  try {
+    const stream = new EventStream(call.operation.streams!, input, call);
+    await stream.begin();
+    const reply = eventReply(stream, call, (error) => String(errorReply(call, error).reply.body));
+    stream.ended = (error) => tell(observer, call, reply, error);
+    return { reply, error: undefined };
+  } catch (thrown) {
+    return refuse(call, thrown, observer);
+  }
 }
 
 /** The call's parts as they are done, for a transport with a form of its own. `input` is what `decode` gave. */

@@ -84,7 +84,10 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const connect = socketOperation(systemGroup);
 
   const operations: AnyOperation[] = [
-    ...openaiOperations(engine, registry, { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax }),
+    ...openaiOperations(
+      engine, registry, { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax },
+      embeddingCache !== undefined && config.embeddingCacheBytesMax > 0,
+    ),
     ...(embeddingCache === undefined ? [] : embeddingCacheOperations(embeddingCache, registry, {
       group: systemGroup, limits: { inputsMax: config.openaiInputsMax, charsMax: config.inputCharsMax },
     })),

@@ -17,6 +17,11 @@ const variantChars = 11;
 /** Models and shared options objects are few; beyond this somebody makes them up, and working them out again is cheap. */
 const knownMax = 4096;
 
+/** Longer texts are hashed each time. */
+const recentCharsMax = 512;
+
+type RecentKey = { readonly identity: string; readonly options: EmbedOptions; readonly key: string };
+
 /** How values are stored, as it matters to whoever reads them: lossy ones must never pass for exact ones. */
 export type StoredPrecision = 'lossless' | 'fp16' | 'int8';
 
@@ -25,6 +30,8 @@ export class CacheKeys {
   /** By options object and kind of input. */
   readonly #variants = new Map<EmbedOptions, { text: string; ids: string }>();
   readonly #prefixes = new Map<string, string>();
+  /** Of texts that were asked for lately. */
+  readonly #recent = new Map<string, RecentKey>();
 
   constructor(precision: StoredPrecision) {
     this.#precision = precision;
@@ -32,6 +39,16 @@ export class CacheKeys {
 
   /** @param options a shared object: the same for all requests that want the same. */
   key(identity: string, options: EmbedOptions, input: EmbedInput): string {
+    if (typeof input !== 'string' || input.length > recentCharsMax) return this.#newKey(identity, options, input);
+    const recent = this.#recent.get(input);
+    if (recent !== undefined && recent.identity === identity && recent.options === options) return recent.key;
+    const key = this.#newKey(identity, options, input);
+    if (this.#recent.size >= knownMax) this.#recent.clear();
+    this.#recent.set(input, { identity, options, key });
+    return key;
+  }
+
+  #newKey(identity: string, options: EmbedOptions, input: EmbedInput): string {
     const variants = this.#variants.get(options) ?? this.#newVariants(options);
     return `${this.#modelPrefix(identity)}${digest(input)}:${typeof input === 'string' ? variants.text : variants.ids}`;
   }

@@ -140,12 +140,11 @@ export class Registry {
   /** Throws MODEL_NOT_FOUND or MODEL_NOT_ALLOWED, naming `field`. */
   find(name: string, field: string): KnownModel {
     const canonical = this.#models.has(name) ? name : (this.#aliases.get(name) ?? name);
-    const shown = JSON.stringify(name.slice(0, echoCharsMax));
     if (!this.#allows(canonical)) {
-      throw new ServerError('MODEL_NOT_ALLOWED', `The model ${shown} is not allowed on this server.`, { field });
+      throw new ServerError('MODEL_NOT_ALLOWED', `The model ${shown(name)} is not allowed on this server.`, { field });
     }
     const model = this.#models.get(canonical);
-    if (model === undefined) throw new ServerError('MODEL_NOT_FOUND', `The model ${shown} does not exist.`, { field });
+    if (model === undefined) throw new ServerError('MODEL_NOT_FOUND', `The model ${shown(name)} does not exist.`, { field });
     return model;
   }
 
@@ -162,4 +161,8 @@ export class Registry {
     for (const name of this.#allowed) if (this.#aliases.get(name) === canonical) return true;
     return false;
   }
+}
+
+function shown(name: string): string {
+  return JSON.stringify(name.slice(0, echoCharsMax));
 }

@@ -20,17 +20,20 @@ export function vectorFormat(
   body: { encoding_format?: VectorFormat['encoding']; embed_dtype?: VectorType },
   call: Call,
 ): VectorFormat {
+  if (asksOnlyByBody(call)) return checkedFormat(body.encoding_format ?? 'float', body.embed_dtype ?? 'float32');
   const accept = call.header('accept');
-  // What nearly all send says nothing of vectors.
-  if (accept === '' || accept === '*/*' || accept === 'application/json') {
-    return checkedFormat(body.encoding_format ?? 'float', body.embed_dtype ?? 'float32');
-  }
   const [media, ...parameters] = accept.split(';');
   const acceptsBytes = media!.trim().toLowerCase() === bytesContentType;
   const encoding = body.encoding_format ?? (acceptsBytes ? 'bytes' : 'float');
   const dtype = parameters.map((parameter) => /^\s*dtype\s*=\s*"?(\w+)"?\s*$/i.exec(parameter)?.[1]).find(Boolean);
   const type = body.embed_dtype ?? (acceptsBytes && dtype !== undefined ? dtype : 'float32');
   return checkedFormat(encoding, type);
+}
+
+/** Whether the Accept header leaves all to the body, as what nearly all clients send does. */
+export function asksOnlyByBody(call: Call): boolean {
+  const accept = call.header('accept');
+  return accept === '' || accept === '*/*' || accept === 'application/json';
 }
 
 function checkedFormat(encoding: VectorFormat['encoding'], type: string): VectorFormat {

@@ -99,10 +99,9 @@ export class Exchange {
     const call = this.#call;
     if (call === undefined || !this.#isOpen) return;
     this.#isPerformed = true;
-    void perform(call.operation, bytes, call, this.#observer).then((outcome) => {
-      this.#body?.release();
-      this.#answer(outcome);
-    });
+    const outcome = perform(call.operation, bytes, call, this.#observer);
+    if (outcome instanceof Promise) void outcome.then((late) => this.#finish(late));
+    else this.#finish(outcome);
   }
 
   /** Answers with an error. */
@@ -125,6 +124,11 @@ export class Exchange {
     this.hangUp = 'now';
     this.#hangUpError = error;
     setImmediate(() => this.fail(error));
+  }
+
+  #finish(outcome: Outcome): void {
+    this.#body?.release();
+    this.#answer(outcome);
   }
 
   #answer(outcome: Outcome): void {

@@ -1,10 +1,11 @@
 // The OpenAI surface: embeddings and models, as the official clients speak it (seed 002).
 import type { EmbedInput } from '../../backend/protocol.ts';
+import { Repeats } from '../../cache/repeats.ts';
 import type { EmbedEngine, EmbedResult } from '../../engine/embed.ts';
 import type { AnyOperation, Call, Operation, Reply } from '../../operation.ts';
 import { acceptsEvents, ndjsonContentType, sseContentType } from '../../operation/event-text.ts';
 import type { KnownModel, Registry } from '../../registry/registry.ts';
-import { bodyChecker, jsonOperation, type JsonOperation } from '../body.ts';
+import { bodyChecker, jsonOperation, parseJson, type JsonOperation } from '../body.ts';
 import { embedInputs, type InputLimits } from '../inputs.ts';
 import { jsonContentType, jsonReply } from '../json-reply.ts';
 import {
@@ -15,6 +16,7 @@ import {
   tokensKept,
   truncationHeaders,
   truncationRows,
+  asksOnlyByBody,
   vectorFormat,
   type VectorFormat,
 } from '../vectors.ts';
@@ -32,20 +34,31 @@ type EmbeddingsInput = {
   readonly dimensions: number | undefined;
   readonly format: VectorFormat;
   readonly stream: boolean;
+  /** Of a request whose body says it all: what to keep its answer by. */
+  readonly key?: string | undefined;
 };
 
-export function openaiOperations(engine: EmbedEngine, registry: Registry, limits: InputLimits): AnyOperation[] {
+/** What a body asked, and how it was answered from memory: with these very rows. */
+type Repeat = { readonly input: EmbeddingsInput; readonly rows: readonly Float32Array[]; readonly reply: Reply };
+
+/** @param repeats whether answers from memory are kept as they are, for requests that come again byte for byte */
+export function openaiOperations(
+  engine: EmbedEngine, registry: Registry, limits: InputLimits, repeats: boolean = false,
+): AnyOperation[] {
+  const kept = repeats ? new Repeats<Repeat>() : undefined;
   return [
-    embeddings('/v1/embeddings', engine, limits),
+    embeddings('/v1/embeddings', engine, limits, kept),
     // Clients whose base URL lacks /v1, as text-embeddings-inference serves it.
-    embeddings('/embeddings', engine, limits),
+    embeddings('/embeddings', engine, limits, kept),
     listModels(registry),
     getModel(registry),
   ];
 }
 
-function embeddings(path: string, engine: EmbedEngine, limits: InputLimits): JsonOperation<EmbeddingsInput, EmbedResult> {
-  return jsonOperation({
+function embeddings(
+  path: string, engine: EmbedEngine, limits: InputLimits, kept: Repeats<Repeat> | undefined,
+): JsonOperation<EmbeddingsInput, EmbedResult> {
+  const operation = jsonOperation<EmbeddingsInput, EmbedResult>({
     name: 'openai.embeddings',
     alias: 'embed',
     method: 'POST',
@@ -66,6 +79,32 @@ function embeddings(path: string, engine: EmbedEngine, limits: InputLimits): Jso
     encode: (result, _call, input) => encodeEmbeddings(result, input.format),
     encodeError: openaiError,
   });
+  return kept === undefined ? operation : repeatable(operation, kept);
+}
+
+/** Everything is done as ever but parsing and writing: the vectors are asked for, checked and counted anew. */
+function repeatable(
+  operation: JsonOperation<EmbeddingsInput, EmbedResult>, kept: Repeats<Repeat>,
+): JsonOperation<EmbeddingsInput, EmbedResult> {
+  return {
+    ...operation,
+    decode: (bytes, call) => {
+      const key = asksOnlyByBody(call) ? kept.key(bytes) : undefined;
+      if (key === undefined) return operation.decode(bytes, call);
+      return kept.get(key)?.input ?? { ...operation.decodeBody(parseJson(bytes), call), key };
+    },
+    encode: (result, call, input) => {
+      const { key } = input;
+      if (key === undefined || result.cache.misses > 0) return operation.encode(result, call, input);
+      const known = kept.get(key);
+      if (known !== undefined && known.rows.every((row, i) => row === result.rows[i])) return known.reply;
+      const written = operation.encode(result, call, input);
+      const body = typeof written.body === 'string' ? Buffer.from(written.body) : written.body;
+      const reply = { ...written, body };
+      if (body instanceof Uint8Array) kept.keep(key, { input, rows: result.rows, reply }, key.length + body.byteLength);
+      return reply;
+    },
+  };
 }
 
 /** The same items and the same end as the answer in one piece has. */
@@ -100,15 +139,9 @@ function itemStart(index: number): string {
   return `${index > 0 ? ',' : ''}{"object":"embedding","index":${index},"embedding":`;
 }
 
-function base64Body(result: EmbedResult, format: VectorFormat, tail: string): Uint8Array {
-  const parts = [listStart];
-  result.rows.forEach((row, i) => parts.push(`${itemStart(i)}"`, base64Vector(row, format.type), '"}'));
-  const body = Buffer.allocUnsafe(parts.reduce((sum, part) => sum + part.length, 0) + Buffer.byteLength(tail));
-  let at = 0;
-  // All but the tail is ASCII. As Latin-1 it is copied; a string the socket would measure, flatten and convert.
-  for (const part of parts) at += body.write(part, at, 'latin1');
-  body.write(tail, at);
-  return body;
+function base64Body(result: EmbedResult, format: VectorFormat, tail: string): string {
+  const items = result.rows.map((row, i) => `${itemStart(i)}"${base64Vector(row, format.type)}"}`);
+  return `${listStart}${items.join('')}${tail}`;
 }
 
 function floatBody(result: EmbedResult, tail: string): Uint8Array {
