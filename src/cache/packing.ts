@@ -27,87 +27,38 @@ const noRank = 255;
 
 for (const { significandBits, restBytes, overBits } of [binary16, binary32]) {
   assert.equal(significandBits + 1, 8 * restBytes + overBits);
-  assert.ok(7 + overBits + ranksMax + 8 <= 32, 'one value and what waits to be written fit an integer');
+  assert.ok(7 + overBits + ranksMax + 8 <= 32, 'one value and what waits before it fit an integer');
 }
 
 /** Bit patterns to bytes; undefined when that saves nothing. The result is a view of a larger buffer. */
 export function pack(words: Uint16Array | Uint32Array, form: Form): Uint8Array | undefined {
   const { exponentBits, significandBits, restBytes, overBits } = form;
-  const count = words.length;
   const exponentMask = (1 << exponentBits) - 1;
   const significandMask = (1 << significandBits) - 1;
-  const exponents = new Uint8Array(count);
-  const over = new Uint8Array(count);
-  const rest = new Uint8Array(count * restBytes);
-  for (let i = 0, write = 0; i < count; i++) {
-    const word = words[i]!;
-    exponents[i] = (word >>> significandBits) & exponentMask;
-    const signed = (word & significandMask) | ((word >>> (significandBits + exponentBits)) << significandBits);
-    rest[write++] = signed;
-    over[i] = signed >>> 8;
-    if (restBytes === 1) continue;
-    rest[write++] = signed >>> 8;
-    rest[write++] = signed >>> 16;
-  }
-  const ranks = commonest(exponents);
-  const bytes = new Uint8Array(words.byteLength + ranksMax + 8);
-  bytes[0] = ranks.length;
-  bytes.set(ranks, 1);
-  bytes.set(rest, 1 + ranks.length);
-  const end = writeExponents({ exponents, over, overBits, ranks }, bytes, 1 + ranks.length + rest.length, words.byteLength);
-  return end === undefined ? undefined : bytes.subarray(0, end);
-}
-
-/** Fills `words` with what was packed; false when the bytes are no packing of so many words. */
-export function unpack(bytes: Uint8Array, words: Uint16Array | Uint32Array, form: Form): boolean {
-  const { exponentBits, significandBits, restBytes, overBits } = form;
-  const count = words.length;
-  const ranks = bytes.subarray(1, 1 + bytes[0]!);
-  if (ranks.length > ranksMax) return false;
-  let read = 1 + ranks.length;
-  const exponents = new Uint8Array(count);
-  const over = new Uint8Array(count);
-  if (!readExponents({ exponents, over, overBits, ranks }, bytes, read + count * restBytes)) return false;
-  const significandMask = (1 << significandBits) - 1;
-  for (let i = 0; i < count; i++) {
-    let signed = bytes[read++]!;
-    if (restBytes === 3) signed |= (bytes[read++]! << 8) | (bytes[read++]! << 16);
-    else signed |= over[i]! << 8;
-    const sign = signed >>> significandBits;
-    words[i] = (((sign << exponentBits) | exponents[i]!) << significandBits) | (signed & significandMask);
-  }
-  return true;
-}
-
-type Coded = {
-  readonly exponents: Uint8Array;
-  /** The bits over of each value, and how many they are. */
-  readonly over: Uint8Array;
-  readonly overBits: number;
-  readonly ranks: Uint8Array;
-};
-
-function commonest(exponents: Uint8Array): Uint8Array {
-  const counts = new Uint32Array(256);
-  for (let i = 0; i < exponents.length; i++) counts[exponents[i]!]! += 1;
-  const present: number[] = [];
-  for (let exponent = 0; exponent < 256; exponent++) if (counts[exponent]! > 0) present.push(exponent);
-  return Uint8Array.from(present.sort((a, b) => counts[b]! - counts[a]!).slice(0, ranksMax));
-}
-
-/** Where the bits end; undefined when that is not before `endMax`. */
-function writeExponents(coded: Coded, bytes: Uint8Array, start: number, endMax: number): number | undefined {
-  const { exponents, over, overBits, ranks } = coded;
   const overMask = (1 << overBits) - 1;
+  const ranks = commonest(words, significandBits, exponentMask);
   const rankOf = new Uint8Array(256).fill(noRank);
   ranks.forEach((exponent, rank) => (rankOf[exponent] = rank));
-  let write = start;
+  const endMax = words.byteLength;
+  const bytes = new Uint8Array(endMax + ranksMax + 8);
+  bytes[0] = ranks.length;
+  bytes.set(ranks, 1);
+  let writeRest = 1 + ranks.length;
+  let write = writeRest + words.length * restBytes;
   let pending = 0;
   let pendingBits = 0;
-  for (let i = 0; i < exponents.length; i++) {
-    const rank = rankOf[exponents[i]!]!;
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    const exponent = (word >>> significandBits) & exponentMask;
+    const signed = (word & significandMask) | ((word >>> (significandBits + exponentBits)) << significandBits);
+    bytes[writeRest++] = signed;
+    if (restBytes === 3) {
+      bytes[writeRest++] = signed >>> 8;
+      bytes[writeRest++] = signed >>> 16;
+    }
+    const rank = rankOf[exponent]!;
     const codeBits = rank === noRank ? ranksMax + 8 : rank + 1;
-    pending = (((pending << overBits) | (over[i]! & overMask)) << codeBits) | (rank === noRank ? exponents[i]! : 1);
+    pending = (((pending << overBits) | ((signed >>> 8) & overMask)) << codeBits) | (rank === noRank ? exponent : 1);
     pendingBits += overBits + codeBits;
     while (pendingBits >= 8) {
       pendingBits -= 8;
@@ -116,37 +67,61 @@ function writeExponents(coded: Coded, bytes: Uint8Array, start: number, endMax: 
     if (write >= endMax) return undefined;
   }
   if (pendingBits > 0) bytes[write++] = pending << (8 - pendingBits);
-  return write < endMax ? write : undefined;
+  return write < endMax ? bytes.subarray(0, write) : undefined;
 }
 
-/** Fills `exponents` and `over`; false unless the bits end with the bytes. */
-function readExponents(coded: Coded, bytes: Uint8Array, start: number): boolean {
-  const { exponents, over, overBits, ranks } = coded;
-  let read = start;
-  // The next bits, left-aligned.
-  let window = 0;
-  let windowBits = 0;
-  for (let i = 0; i < exponents.length; i++) {
-    for (; windowBits <= 24; windowBits += 8, read += 1) {
-      if (read < bytes.length) window |= bytes[read]! << (24 - windowBits);
-    }
-    if (overBits > 0) {
-      over[i] = window >>> (32 - overBits);
-      window <<= overBits;
-      windowBits -= overBits;
-    }
-    const rank = Math.clz32(window);
-    if (rank < ranksMax) {
-      if (rank >= ranks.length) return false;
-      exponents[i] = ranks[rank]!;
-      window <<= rank + 1;
-      windowBits -= rank + 1;
+/** Fills `words` with what was packed; false when the bytes are no packing of so many words. */
+export function unpack(bytes: Uint8Array, words: Uint16Array | Uint32Array, form: Form): boolean {
+  const { exponentBits, significandBits, restBytes, overBits } = form;
+  const rankCount = bytes[0] ?? noRank;
+  let readRest = 1 + rankCount;
+  let readBits = 8 * (readRest + words.length * restBytes);
+  const endBits = 8 * bytes.length;
+  if (rankCount > ranksMax || readBits > endBits) return false;
+  const view = padded(bytes);
+  const significandMask = (1 << significandBits) - 1;
+  for (let i = 0; i < words.length; i++) {
+    if (readBits >= endBits) return false;
+    // The next bits, left-aligned: 25 at least.
+    let window = view.getInt32(readBits >>> 3) << (readBits & 7);
+    let signed: number;
+    if (restBytes === 3) {
+      signed = view.getInt32(readRest, true) & 0xff_ffff;
     } else {
-      exponents[i] = (window << ranksMax) >>> 24;
-      window <<= ranksMax + 8;
-      windowBits -= ranksMax + 8;
+      signed = view.getUint8(readRest) | ((window >>> (32 - overBits)) << 8);
+      window <<= overBits;
     }
+    readRest += restBytes;
+    const rank = Math.clz32(window);
+    if (rank < ranksMax && rank >= rankCount) return false;
+    const exponent = rank < ranksMax ? view.getUint8(1 + rank) : (window << ranksMax) >>> 24;
+    readBits += overBits + (rank < ranksMax ? rank + 1 : ranksMax + 8);
+    const sign = signed >>> significandBits;
+    words[i] = (((sign << exponentBits) | exponent) << significandBits) | (signed & significandMask);
   }
-  // Of what was read ahead, whole bytes are not part of it.
-  return read - (windowBits >>> 3) === bytes.length;
+  // What is over in the last byte is no part of it; whole bytes would be.
+  return (readBits + 7) >>> 3 === bytes.length;
+}
+
+function commonest(words: Uint16Array | Uint32Array, significandBits: number, exponentMask: number): Uint8Array {
+  const counts = new Uint32Array(256);
+  for (let i = 0; i < words.length; i++) counts[(words[i]! >>> significandBits) & exponentMask]! += 1;
+  const present: number[] = [];
+  for (let exponent = 0; exponent < 256; exponent++) if (counts[exponent]! > 0) present.push(exponent);
+  return Uint8Array.from(present.sort((a, b) => counts[b]! - counts[a]!).slice(0, ranksMax));
+}
+
+/** Beyond the end a whole number can be read. */
+const paddingBytes = 4;
+let scratch = new Uint8Array(0);
+let scratchView = new DataView(scratch.buffer);
+
+/** A copy, good until the next one. */
+function padded(bytes: Uint8Array): DataView {
+  if (scratch.length < bytes.length + paddingBytes) {
+    scratch = new Uint8Array(2 * bytes.length + paddingBytes);
+    scratchView = new DataView(scratch.buffer);
+  }
+  scratch.set(bytes);
+  return scratchView;
 }
