@@ -13,9 +13,11 @@ const overheadTokensMin = runCostStart.overheadTokens / 2;
 /** Short texts: there the run size matters, since many of them share one. */
 const probeTextTokens = 16;
 /** A larger run must be this much faster a token, or the smaller one is taken: it answers sooner. */
-const gainMin = 1.04;
+const gainMin = 1.02;
+/** A run is never stopped, so what arrives waits that long for it: longer ones are not worth a few percent. */
+const runMsMax = 75;
 /** Noise only ever adds time, so the fastest of a few counts. */
-const repeats = 3;
+const repeats = 4;
 
 export type ProbeOptions = {
   /** A configured size is not measured. */
@@ -73,10 +75,12 @@ class RunTimes {
     }
   }
 
-  /** The smallest that is nearly as fast a token as the fastest. */
+  /** The smallest that is nearly as fast a token as the fastest, of those that do not run too long. */
   best(sizes: readonly number[]): number {
-    const fastest = Math.min(...sizes.map((size) => this.msPerToken(size)));
-    return sizes.find((size) => this.msPerToken(size) <= fastest * gainMin)!;
+    const [smallest, ...larger] = sizes;
+    const short = [smallest!, ...larger.filter((size) => this.msPerToken(size) * size <= runMsMax)];
+    const fastest = Math.min(...short.map((size) => this.msPerToken(size)));
+    return short.find((size) => this.msPerToken(size) <= fastest * gainMin)!;
   }
 
   /** Of the median worker. */

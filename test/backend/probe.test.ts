@@ -26,6 +26,18 @@ test('a device that is never full gets the largest run', async () => {
   assert.equal(cost.tokensMax, 16_384);
 });
 
+test('a run that takes long is not taken for a few percent, however slow the machine', async () => {
+  const sizeOf = async (slowness: number) => {
+    const probe = (count: number, tokens: number) => {
+      const runMs = slowness * (4 + count * tokens * 0.2);
+      return Promise.resolve([{ ok: true as const, runMs }]);
+    };
+    return (await measureRunCost({ fixedTokensMax: 'auto', inputTokensMax: 256, probe })).tokensMax;
+  };
+  // 512 tokens would take 106 ms, 128 on the slowest machine 1.5 s.
+  assert.deepEqual(await Promise.all([0.1, 1, 50].map(sizeOf)), [512, 256, 128]);
+});
+
 test('the start of a run is learnt in tokens', async () => {
   const { probe } = machine(4, 100_000);
   const { overheadTokens } = await measureRunCost({ fixedTokensMax: 1024, inputTokensMax: 256, probe });
