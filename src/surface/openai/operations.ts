@@ -101,7 +101,11 @@ function repeatable(
       const written = operation.encode(result, call, input);
       const body = typeof written.body === 'string' ? Buffer.from(written.body) : written.body;
       const reply = { ...written, body };
-      if (body instanceof Uint8Array) kept.keep(key, { input, rows: result.rows, reply }, key.length + body.byteLength);
+      if (body instanceof Uint8Array) {
+        // The cache may let the vectors go before this does.
+        const rowBytes = result.rows.reduce((sum, row) => sum + row.byteLength, 0);
+        kept.keep(key, { input, rows: result.rows, reply }, key.length + body.byteLength + rowBytes);
+      }
       return reply;
     },
   };
