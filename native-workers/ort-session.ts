@@ -13,6 +13,8 @@ export type OrtSettings = {
   readonly device: string;
   /** For weights stored as int8: make float32 weights of them once, at load, instead of int8 arithmetic. */
   readonly foldQuantizedWeights: boolean;
+  /** Inputs come in so few shapes that a plan of the memory can be kept for each. */
+  readonly fewShapes?: boolean;
 };
 
 export type OrtSession = {
@@ -57,8 +59,8 @@ function sessionOptions(executionProviders: Providers, settings: OrtSettings): I
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
     enableCpuMemArena: settings.arena,
-    // A pattern is kept for every shape ever seen, and shapes here differ from run to run.
-    enableMemPattern: false,
+    // A pattern is kept for every shape ever seen, and shapes of batches differ from run to run.
+    enableMemPattern: settings.fewShapes ?? false,
     logSeverityLevel: 4,
     extra: {
       session: {
