@@ -157,6 +157,9 @@ type Loaded = {
 /** Longer models are not held up by the memory of a run, and would keep thousands of plans. */
 const plannedTokensMax = 1024;
 
+/** A row of a long text asks of each pair of tokens whether they are one text, which such models feel. */
+const packedTokensMax = 2048;
+
 async function load(settings: WorkerSettings, device: string): Promise<Loaded> {
   const { model } = settings;
   const pooling = model.modules.find((module) => module.kind === 'pooling');
@@ -170,6 +173,8 @@ async function load(settings: WorkerSettings, device: string): Promise<Loaded> {
     preferPooled: pooling === undefined,
     // A graph meant for int8 arithmetic keeps it.
     foldQuantizedWeights: model.precision !== 'int8',
+    // On a GPU the changed graph would lose the fused attention, which was not measured.
+    pack: model.batchable && device === 'cpu' && model.inputTokensMax <= packedTokensMax,
     // One text a run has as many shapes as lengths. That saves such models a twentieth of their time.
     fewShapes: !model.batchable && model.inputTokensMax <= plannedTokensMax,
   });

@@ -6,6 +6,8 @@ env.logLevel = 'fatal';
 
 export type OrtSettings = {
   readonly onnxFile: string;
+  /** What to open in place of the file: the same model, changed. */
+  readonly onnxBytes?: Uint8Array | undefined;
   readonly intraOpThreads: number;
   readonly spinning: boolean;
   readonly arena: boolean;
@@ -32,7 +34,9 @@ export async function openOrtSession(settings: OrtSettings): Promise<OrtSession>
 
 async function openOn(device: string, settings: OrtSettings): Promise<OrtSession> {
   if (device === 'cpu') {
-    const session = await InferenceSession.create(settings.onnxFile, sessionOptions(['cpu'], settings));
+    const options = sessionOptions(['cpu'], settings);
+    const { onnxFile, onnxBytes } = settings;
+    const session = await (onnxBytes === undefined ? InferenceSession.create(onnxFile, options) : InferenceSession.create(onnxBytes, options));
     return { session, provider: 'cpu', fallback: undefined };
   }
   let fallback = `The device '${device}' is not known.`;

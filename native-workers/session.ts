@@ -4,11 +4,14 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { float16Value } from '../src/tensor/float16.ts';
 import { openOrtSession } from './ort-session.ts';
 import type { OrtSession, OrtSettings } from './ort-session.ts';
+import { keepsTextsApart, packedModel } from './packed-model.ts';
 
 export type SessionSettings = OrtSettings & {
   readonly padTokenId: number;
   /** Take the graph's own sentence vectors even where it gives token vectors, too. */
   readonly preferPooled: boolean;
+  /** Change the graph, where it allows that, so that rows may hold several texts. */
+  readonly pack?: boolean;
 };
 
 /** The token ids of the texts of one row, which stand one after another; more than one only where `packs` says so. */
@@ -42,13 +45,31 @@ export class EmbeddingSession {
     this.fallback = opened.fallback;
     this.#session = opened.session;
     this.#inputs = opened.session.inputMetadata.map((input) => inputMemory(input));
-    this.packs = opened.session.inputMetadata.some(isPackedMask);
+    this.packs = settings.onnxBytes !== undefined || opened.session.inputMetadata.some(isPackedMask);
     this.#outputName = chooseOutput(opened.session.outputNames, settings.preferPooled);
     this.#padTokenId = settings.padTokenId;
   }
 
   /** Falls back to the CPU when the wanted device cannot be used. Throws a plain Error; its text may name paths. */
   static async open(settings: SessionSettings): Promise<EmbeddingSession> {
+    return (settings.pack === true ? await EmbeddingSession.#openPacked(settings) : undefined) ?? EmbeddingSession.#open(settings);
+  }
+
+  /** Undefined where the graph cannot be changed, or does not keep texts apart then. Never rejects. */
+  static async #openPacked(settings: SessionSettings): Promise<EmbeddingSession | undefined> {
+    try {
+      const onnxBytes = packedModel(settings.onnxFile);
+      if (onnxBytes === undefined) return undefined;
+      const session = await EmbeddingSession.#open({ ...settings, onnxBytes });
+      if (await keepsTextsApart((rows) => session.run(rows)).catch(() => false)) return session;
+      await session.close();
+    } catch {
+      // Opened as it is, the file gives its own error, if it has one.
+    }
+    return undefined;
+  }
+
+  static async #open(settings: SessionSettings): Promise<EmbeddingSession> {
     const opened = await openOrtSession(settings);
     try {
       return new EmbeddingSession(opened, settings);

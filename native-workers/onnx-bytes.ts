@@ -1,0 +1,59 @@
+// An ONNX model's bytes as its messages: what is read of them here, and how new ones are written. Protobuf, by the
+// numbers of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
+
+/** One field of a message: a number, or the bytes [start, end). */
+export type Part = { readonly number: number; readonly tagAt: number; readonly value: number; readonly start: number; readonly end: number };
+
+/** The bytes are no protobuf message, or end before it does. */
+export class NotOnnx extends Error {}
+
+export function* parts(bytes: Uint8Array, start: number, end: number): Generator<Part> {
+  const cursor = { at: start };
+  while (cursor.at < end) {
+    const tagAt = cursor.at;
+    const tag = varint(bytes, cursor);
+    const number = Math.floor(tag / 8);
+    const wireType = tag % 8;
+    const value = wireType === 0 || wireType === 2 ? varint(bytes, cursor) : 0;
+    const from = cursor.at;
+    if (wireType === 2) cursor.at += value;
+    else if (wireType === 1) cursor.at += 8;
+    else if (wireType === 5) cursor.at += 4;
+    else if (wireType !== 0) throw new NotOnnx();
+    if (cursor.at > end) throw new NotOnnx();
+    yield { number, tagAt, value, start: from, end: cursor.at };
+  }
+}
+
+function varint(bytes: Uint8Array, cursor: { at: number }): number {
+  let value = 0;
+  for (let scale = 1, i = 0; i < 10; i++, scale *= 128) {
+    const byte = bytes[cursor.at++];
+    if (byte === undefined) throw new NotOnnx();
+    value += (byte & 0x7f) * scale;
+    if (byte < 0x80) return value;
+  }
+  throw new NotOnnx();
+}
+
+export function textOf(bytes: Uint8Array, { start, end }: Part): string {
+  return Buffer.prototype.utf8Slice.call(bytes, start, end);
+}
+
+/** A field that is a number. */
+export function numberField(number: number, value: number | bigint): Buffer {
+  return Buffer.concat([varintBytes(BigInt(number * 8)), varintBytes(BigInt.asUintN(64, BigInt(value)))]);
+}
+
+/** A field that is a text or a message. */
+export function bytesField(number: number, value: string | readonly Uint8Array[]): Buffer {
+  const content = typeof value === 'string' ? Buffer.from(value) : Buffer.concat(value);
+  return Buffer.concat([varintBytes(BigInt(number * 8 + 2)), varintBytes(BigInt(content.length)), content]);
+}
+
+function varintBytes(value: bigint): Buffer {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
+  return Buffer.from([...bytes, Number(rest)]);
+}
