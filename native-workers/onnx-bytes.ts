@@ -1,6 +1,17 @@
 // An ONNX model's bytes as its messages: what is read of them here, and how new ones are written. Protobuf, by the
 // numbers of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 
+/** Fields by number, those of one message together. */
+export const model = { graph: 7, opset: 8 } as const;
+export const opset = { domain: 1, version: 2 } as const;
+export const graph = { node: 1, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
+export const node = { input: 1, output: 2, opType: 4, attribute: 5 } as const;
+export const attribute = { name: 1, integer: 3, tensor: 5, integers: 8, type: 20 } as const;
+export const tensor = { dims: 1, dataType: 2, name: 8, raw: 9, external: 13 } as const;
+export const valueName = 1;
+export const dataType = { float: 1, int64: 7, float16: 10, bfloat16: 16 } as const;
+export const attributeType = { integer: 2, integers: 7 } as const;
+
 /** One field of a message: a number, or the bytes [start, end). */
 export type Part = { readonly number: number; readonly tagAt: number; readonly value: number; readonly start: number; readonly end: number };
 

@@ -4,26 +4,31 @@
 //
 // What makes the bias of attention and the positions is taken out, and new nodes give tensors of the same names. The
 // weights stay where they are: messages that follow each other in protobuf are one, so new nodes stand at the end.
-import { bytesField, NotOnnx, numberField, parts, textOf, type Part } from './onnx-bytes.ts';
+import {
+  attribute, bytesField, dataType, graph, model, node, NotOnnx, opset, parts, tensor, textOf, valueName, type Part,
+} from './onnx-bytes.ts';
+import { packedNodes } from './packed-nodes.ts';
 
-/** Fields of onnx.proto by number. */
-const model = { graph: 7, opset: 8 } as const;
-const opset = { domain: 1, version: 2 } as const;
-const graph = { node: 1, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
-const node = { input: 1, output: 2, opType: 4, attribute: 5 } as const;
-const attribute = { name: 1, integer: 3, tensor: 5, type: 20 } as const;
-const tensor = { dims: 1, dataType: 2, floats: 4, int64s: 7, name: 8, raw: 9, external: 13 } as const;
-const valueName = 1;
+/** Range exists since then. */
+const opsetMin = 11;
 /** No field of a graph has this number, so readers pass over it. */
 const passedOver = 3 * 8 + 2;
-const dataType = { float: 1, int64: 7, float16: 10, bfloat16: 16 } as const;
-const attributeType = { integer: 2 } as const;
 
-/** Unsqueeze takes its axes as an input since then. */
-const opsetMin = 13;
+type Node = {
+  readonly part: Part;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly opType: string;
+  readonly constant: Constant | undefined;
+};
 
-type Node = { readonly part: Part; readonly inputs: readonly string[]; readonly outputs: readonly string[]; readonly opType: string; readonly constant: Constant | undefined };
-type Constant = { readonly part: Part; readonly rank: number; readonly countsUp: boolean; readonly dataType: number };
+type Constant = {
+  readonly part: Part;
+  readonly rank: number;
+  readonly dataType: number;
+  /** It is 0, 1, 2, … */
+  readonly countsUp: boolean;
+};
 
 /** The graph cannot be packed: why, for those who look for it. */
 class Unpackable extends Error {}
@@ -49,15 +54,15 @@ class Graph {
   readonly #inputs = new Set<string>();
   readonly #outputs: string[] = [];
   readonly #valueInfos: Part[] = [];
+  #opset = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    let version = 0;
     for (const part of parts(bytes, 0, bytes.length)) {
       if (part.number === model.graph) this.#readGraph(part);
-      else if (part.number === model.opset) version = Math.max(version, this.#opsetVersion(part));
+      else if (part.number === model.opset) this.#opset = Math.max(this.#opset, this.#opsetVersion(part));
     }
-    if (version < opsetMin) throw new Unpackable(`opset ${version}`);
+    if (this.#opset < opsetMin) throw new Unpackable(`opset ${this.#opset}`);
     for (const name of this.#initializers.keys()) this.#inputs.delete(name);
   }
 
@@ -72,7 +77,7 @@ class Graph {
     for (const each of this.#nodes) if (!nodes.has(each)) this.#bytes[each.part.tagAt] = passedOver;
     for (const [name, { part }] of this.#initializers) if (!names.has(name)) this.#bytes[part.tagAt] = passedOver;
     for (const { tagAt } of this.#valueInfos) this.#bytes[tagAt] = passedOver;
-    return bytesField(model.graph, newNodes([...biases], [...positions]));
+    return bytesField(model.graph, packedNodes([...biases], [...positions], this.#opset));
   }
 
   #readGraph({ start, end }: Part): void {
@@ -119,7 +124,7 @@ class Graph {
     for (const field of parts(this.#bytes, part.start, part.end)) {
       if (field.number === tensor.external) throw new Unpackable('weights in another file');
       // Dimensions stand one by one or together.
-      if (field.number === tensor.dims) rank += field.start === field.end ? 1 : [...numbers(this.#bytes, field)].length;
+      if (field.number === tensor.dims) rank += field.start === field.end ? 1 : varintCount(this.#bytes, field);
       if (field.number === tensor.dataType) type = field.value;
       if (field.number === tensor.raw) values = int64s(this.#bytes, field);
     }
@@ -209,8 +214,10 @@ class Graph {
   }
 }
 
-function* numbers(bytes: Uint8Array, { start, end }: Part): Generator<number> {
-  for (let at = start; at < end; at++) if (bytes[at]! < 0x80) yield at;
+function varintCount(bytes: Uint8Array, { start, end }: Part): number {
+  let count = 0;
+  for (let at = start; at < end; at++) if (bytes[at]! < 0x80) count += 1;
+  return count;
 }
 
 function int64s(bytes: Uint8Array, { start, end }: Part): BigInt64Array | undefined {
@@ -223,55 +230,4 @@ const countedMax = 64;
 
 function countsUp(values: BigInt64Array): boolean {
   return values.length > 1 && values.every((value, i) => value === BigInt(i));
-}
-
-/** Nodes that give the biases [rows, 1, tokens, tokens] and the positions [rows, tokens], and their constants. */
-function newNodes(biases: readonly string[], positions: readonly string[]): Buffer[] {
-  const made = [
-    constantOf('packed/first_axis', [1], 1n), constantOf('packed/last_axis', [1], 2n), constantOf('packed/one', [], 1n), constantOf('packed/zero', [], 0n),
-    floatOf('packed/seen', 0), floatOf('packed/blocked', -3.4028234663852886e38),
-    // [rows, tokens, tokens]: do the two tokens have the same number?
-    nodeOf('Unsqueeze', ['attention_mask', 'packed/last_axis'], 'packed/queries'),
-    nodeOf('Unsqueeze', ['attention_mask', 'packed/first_axis'], 'packed/keys'),
-    nodeOf('Equal', ['packed/queries', 'packed/keys'], 'packed/same_text'),
-    nodeOf('Unsqueeze', ['packed/same_text', 'packed/first_axis'], 'packed/same_text_of_heads'),
-    ...biases.map((name) => nodeOf('Where', ['packed/same_text_of_heads', 'packed/seen', 'packed/blocked'], name)),
-  ];
-  if (positions.length === 0) return made;
-  return [
-    ...made,
-    nodeOf('Cast', ['packed/same_text'], 'packed/same_text_number', [integerOf('to', dataType.float)]),
-    // Of equal values ArgMax takes the first: that is where the text begins.
-    nodeOf('ArgMax', ['packed/same_text_number'], 'packed/first', [integerOf('axis', 2), integerOf('keepdims', 0)]),
-    nodeOf('Shape', ['attention_mask'], 'packed/shape'),
-    nodeOf('Gather', ['packed/shape', 'packed/one'], 'packed/tokens'),
-    nodeOf('Range', ['packed/zero', 'packed/tokens', 'packed/one'], 'packed/place'),
-    ...positions.map((name) => nodeOf('Sub', ['packed/place', 'packed/first'], name)),
-  ];
-}
-
-function nodeOf(opType: string, inputs: readonly string[], output: string, attributes: readonly Buffer[] = []): Buffer {
-  const named = inputs.map((name) => bytesField(node.input, name));
-  return bytesField(graph.node, [...named, bytesField(node.output, output), bytesField(node.opType, opType), ...attributes]);
-}
-
-function integerOf(name: string, value: number): Buffer {
-  return bytesField(node.attribute, [bytesField(attribute.name, name), numberField(attribute.integer, value), numberField(attribute.type, attributeType.integer)]);
-}
-
-function constantOf(name: string, dims: readonly number[], value: bigint): Buffer {
-  const raw = Buffer.alloc(8);
-  raw.writeBigInt64LE(value);
-  return initializerOf(name, dims, dataType.int64, raw);
-}
-
-function floatOf(name: string, value: number): Buffer {
-  const raw = Buffer.alloc(4);
-  raw.writeFloatLE(value);
-  return initializerOf(name, [], dataType.float, raw);
-}
-
-function initializerOf(name: string, dims: readonly number[], type: number, raw: Buffer): Buffer {
-  const sizes = dims.map((size) => numberField(tensor.dims, size));
-  return bytesField(graph.initializer, [...sizes, numberField(tensor.dataType, type), bytesField(tensor.name, name), bytesField(tensor.raw, [raw])]);
 }
