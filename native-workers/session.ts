@@ -4,7 +4,7 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { float16Value } from '../src/tensor/float16.ts';
 import { openOrtSession } from './ort-session.ts';
 import type { OrtSession, OrtSettings } from './ort-session.ts';
-import { keepsTextsApart, packedModel } from './packed-model.ts';
+import { freeModel, keepsTextsApart, packedModel } from './packed-model.ts';
 
 export type SessionSettings = OrtSettings & {
   readonly padTokenId: number;
@@ -60,7 +60,7 @@ export class EmbeddingSession {
     try {
       const onnxBytes = packedModel(settings.onnxFile);
       if (onnxBytes === undefined) return undefined;
-      const session = await EmbeddingSession.#open({ ...settings, onnxBytes });
+      const session = await EmbeddingSession.#open({ ...settings, onnxBytes }).finally(() => freeModel(onnxBytes));
       if (await keepsTextsApart((rows) => session.run(rows)).catch(() => false)) return session;
       await session.close();
     } catch {
