@@ -17,6 +17,8 @@ export class LmdbStore implements SemanticStore {
   #view: StoreView | undefined;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
+  /** Ids that each reading of everything has come upon. */
+  readonly #readings = new Set<Set<string>>();
 
   /** One process at a time may use the directory: another one's view would not hear of changes. */
   constructor(directory: string, log: Log) {
@@ -30,8 +32,28 @@ export class LmdbStore implements SemanticStore {
   }
 
   async reload(): Promise<void> {
-    const view = this.#view!;
     const seen = new Set<string>();
+    this.#readings.add(seen);
+    try {
+      await this.#readAll(this.#view!, seen);
+    } finally {
+      this.#readings.delete(seen);
+    }
+  }
+
+  write(changes: readonly Change[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ changes, resolve, reject });
+      this.#writing ??= this.#writeAll();
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+    await (await this.#thread)?.end();
+  }
+
+  async #readAll(view: StoreView, seen: Set<string>): Promise<void> {
     const damaged: string[] = [];
     for (let after = ''; ;) {
       const { bytes, entries } = (await this.#ask({ kind: 'read', after, bytesMax: semanticReadBytes })) as FilePortion;
@@ -53,24 +75,14 @@ export class LmdbStore implements SemanticStore {
     await this.write(damaged.map((id) => ({ kind: 'delete', id })));
   }
 
-  write(changes: readonly Change[]): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ changes, resolve, reject });
-      this.#writing ??= this.#writeAll().finally(() => (this.#writing = undefined));
-    });
-  }
-
-  async close(): Promise<void> {
-    await this.#writing;
-    await (await this.#thread)?.end();
-  }
-
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
       await this.#writeBatch(batch);
     }
+    // At once: what is written a moment later must begin anew, or it would wait for the write after it.
+    this.#writing = undefined;
   }
 
   async #writeBatch(batch: readonly Waiting[]): Promise<void> {
@@ -84,6 +96,8 @@ export class LmdbStore implements SemanticStore {
     }
     // Uses were applied when they happened.
     for (const change of all) if (change.kind !== 'use') this.#view!.apply(change);
+    // A reading may be beyond the place of what was put just now.
+    for (const seen of this.#readings) for (const change of all) if (change.kind === 'put') seen.add(change.entry.id);
     for (const { resolve } of batch) resolve();
   }
 

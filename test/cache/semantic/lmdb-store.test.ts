@@ -126,3 +126,31 @@ test('a record with any byte changed or missing is refused', async () => {
     assert.throws(() => decodeRecord(record.subarray(0, at)), RecordError);
   }
 });
+
+test('what a put drives out has left the file, too, though nothing is written afterwards', async (t) => {
+  const directory = temporaryDirectory(t);
+  const cache = await open(directory, { limits: { ...limits, entriesMaxPerNamespace: 2 } });
+  for (const question of ['one', 'two', 'three', 'four']) await put(cache, question);
+  await cache.close();
+  const again = await open(directory);
+  t.after(() => again.close());
+  assert.deepEqual(again.list(partition.namespace).entries.map(({ question }) => question), ['three', 'four']);
+});
+
+test('an entry that is put while everything is read anew stays, whatever its id', async (t) => {
+  const store = new LmdbStore(temporaryDirectory(t), silent);
+  const cache = await open('', { store });
+  t.after(() => cache.close());
+  await put(cache, 'before');
+  let line = '';
+  for await (const dumped of cache.dump()) line += dumped;
+  // Of long ago: what is read in the order of ids is beyond it.
+  const old = JSON.stringify({ ...(JSON.parse(line) as object), id: '00000000-0000-7000-8000-000000000000', question: 'old' });
+  const reading = store.reload();
+  const { loaded } = await cache.load((async function* () {
+    yield old;
+  })());
+  await reading;
+  assert.equal(loaded, 1);
+  assert.deepEqual(cache.list(partition.namespace).entries.map(({ question }) => question).sort(), ['before', 'old']);
+});
