@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { semanticRedisIdleMs, semanticRedisPortion, semanticRedisRetryMs } from '../../limits.ts';
 import { changeOf, entryOf, keys, lessonOf, positionLua, scriptKeys, useOf } from './redis-keys.ts';
 import type { Change, StoreView } from './store.ts';
+import { within } from '../../within.ts';
 
 type Log = { warn(fields: Record<string, unknown>, message: string): void; info(fields: Record<string, unknown>, message: string): void };
 type Event = { readonly seq: number; readonly fields: ReadonlyMap<string, string> };
@@ -25,7 +26,8 @@ export class RedisFollower {
   #running: Promise<void> | undefined;
   /** Own writes while everything is read: by id, whether the entry is there. */
   #ownWrites: Map<string, boolean> | undefined;
-  #readOnce: () => void = () => {};
+  /** They wait until everything is read. */
+  #waiting: (() => void)[] = [];
 
   constructor(redis: Redis, view: StoreView, { origin, log }: { origin: string; log: Log }) {
     this.#redis = redis;
@@ -37,18 +39,14 @@ export class RedisFollower {
 
   /** Resolves when everything was read once, or after that time. */
   async start(waitMsMax: number): Promise<void> {
-    const read = new Promise<void>((resolve) => (this.#readOnce = resolve));
     this.#running = this.#run();
-    const over = new AbortController();
-    await Promise.race([read, sleep(waitMsMax, undefined, { signal: over.signal }).catch(() => undefined)]);
-    over.abort();
+    await this.#everythingRead(waitMsMax);
   }
 
-  /** Reads everything anew, at the latest when Redis is back. */
-  async reload(): Promise<void> {
-    const read = new Promise<void>((resolve) => (this.#readOnce = resolve));
+  /** Reads everything anew, at the latest when Redis is back. Resolves as start() does, and at once while Redis is away. */
+  async reload(waitMsMax: number): Promise<void> {
     this.#anew = true;
-    if (this.#redis.status === 'ready') await read;
+    if (this.#redis.status === 'ready') await this.#everythingRead(waitMsMax);
   }
 
   /** An own write was acknowledged as change `seq`: the view has it from now on. */
@@ -65,7 +63,7 @@ export class RedisFollower {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#readOnce();
+    this.#tellRead();
     this.#redis.disconnect();
     await this.#running;
   }
@@ -191,6 +189,15 @@ export class RedisFollower {
     } finally {
       this.#ownWrites = undefined;
     }
-    this.#readOnce();
+    this.#tellRead();
+  }
+
+  /** After that time it resolves, too. */
+  async #everythingRead(waitMsMax: number): Promise<void> {
+    await within(waitMsMax, () => new Promise<void>((resolve) => this.#waiting.push(resolve))).catch(() => undefined);
+  }
+
+  #tellRead(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

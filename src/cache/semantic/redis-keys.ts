@@ -64,10 +64,11 @@ for i = 5, #ARGV, 6 do
   end
   if changed then
     seq = seq + 1
+    -- With each change: when Redis refuses a later one, the log must not be ahead of its number.
+    redis.call('SET', KEYS[1], seq)
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], seq .. '-0', 'k', kind, 'i', id, 'o', ARGV[4], 'a', a, 'b', b, 'c', c)
   end
 end
-redis.call('SET', KEYS[1], seq)
 return {epoch, seq}`;
 
 /** KEYS as above; ARGV: epoch if there is none. Gives the epoch and the number of the last change. */

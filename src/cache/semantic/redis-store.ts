@@ -53,7 +53,7 @@ export class RedisStore implements SemanticStore {
   }
 
   async reload(): Promise<void> {
-    await this.#follower!.reload();
+    await this.#follower!.reload(semanticRedisOpenMsMax);
   }
 
   async close(): Promise<void> {

@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { RedisStore } from '../../../src/cache/semantic/redis-store.ts';
 import { RedisServer, skipUnlessRedis } from '../../support/redis-server.ts';
 import { until } from '../../support/until.ts';
 import type { ReplicaRequest } from './replica.ts';
+import { model, openCache, partition, put, silent } from './support.ts';
 
 const skip = skipUnlessRedis();
 const replicaFile = fileURLToPath(new URL('./replica.js', import.meta.url));
@@ -178,6 +180,32 @@ test('Redis emptied under running servers: they are empty too, and follow what c
   await agree(replicas, [], recoverMs);
   const id = (await replicas[0]!.ask({ kind: 'put', question: 'after' })) as string;
   await agree(replicas, [id], recoverMs);
+});
+
+test('a change that Redis refuses costs no later one', { skip }, async (t) => {
+  const redis = await RedisServer.start(t);
+  const store = new RedisStore({ url: redis.url, log: silent });
+  const cache = await openCache(t, { store });
+  const { id } = await put(cache, 'one');
+  const use = { id, uses: 1, lastUsedMs: Date.now() };
+  await assert.rejects(store.write([{ kind: 'use', use: { ...use, expiresMs: 2e12 } }, { kind: 'use', use: { ...use, expiresMs: 1e21 } }]));
+  await put(cache, 'two');
+});
+
+test('while Redis hangs, everything is read anew when it is back, and nobody waits for that', { skip }, async (t) => {
+  const redis = await RedisServer.start(t);
+  const store = new RedisStore({ url: redis.url, log: silent });
+  const cache = await openCache(t, { store });
+  await put(cache, 'one');
+  redis.freeze();
+  t.after(() => redis.thaw());
+  const waited = await Promise.race([
+    Promise.all([cache.useModel({ ...model, identity: 'words-2' }), cache.useModel(model)]).then(() => true),
+    sleep(recoverMs, false, { ref: false }),
+  ]);
+  assert.ok(waited, 'it waits for Redis');
+  redis.thaw();
+  await until(() => cache.list(partition.namespace).total === 1, 'it is read', recoverMs);
 });
 
 test('a server that starts later has everything, and one that ends lets its process end', { skip }, async (t) => {
