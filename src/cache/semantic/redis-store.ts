@@ -3,7 +3,7 @@
 // deleted cannot return. While it is away, what is in memory is still found, and nothing can be put or deleted.
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { semanticRedisTimeoutMs, semanticRedisLogLength, semanticRedisOpenMsMax } from '../../limits.ts';
+import { semanticRedisIdleMs, semanticRedisLogLength, semanticRedisOpenMsMax, semanticRedisTimeoutMs } from '../../limits.ts';
 import { encodeRecord } from './record.ts';
 import { RedisFollower } from './redis-follower.ts';
 import { changeArguments, entryPrefix, scriptKeys, writeLua } from './redis-keys.ts';
@@ -35,6 +35,8 @@ export class RedisStore implements SemanticStore {
     // Fails fast and sends nothing twice: whoever writes hears of it.
     const options = {
       enableOfflineQueue: false, maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false, connectTimeout: 1000, retryStrategy: () => 200,
+      // A connection may be dead without either side knowing: who reads would wait for ever, and hit what others deleted.
+      socketTimeout: semanticRedisIdleMs + semanticRedisTimeoutMs,
     };
     this.#redis = listen(new Redis(url, { ...options, commandTimeout: semanticRedisTimeoutMs }), log);
     // Reading waits for news on a connection of its own: on the other one writes would wait behind it.

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -206,6 +207,28 @@ test('while Redis hangs, everything is read anew when it is back, and nobody wai
   assert.ok(waited, 'it waits for Redis');
   redis.thaw();
   await until(() => cache.list(partition.namespace).total === 1, 'it is read', recoverMs);
+});
+
+test('connections that died without a word are replaced, and what came meanwhile is there', { skip }, async (t) => {
+  const redis = await RedisServer.start(t);
+  const sockets: Socket[] = [];
+  const proxy = createServer((near) => {
+    const far = connect(redis.port, '127.0.0.1');
+    near.pipe(far).pipe(near);
+    for (const socket of [near, far]) socket.on('error', () => {});
+    sockets.push(near, far);
+  }).listen(0, '127.0.0.1');
+  t.after(() => {
+    proxy.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  await once(proxy, 'listening');
+  const behind = await openCache(t, { store: new RedisStore({ url: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}`, log: silent }) });
+  const other = await openCache(t, { store: new RedisStore({ url: redis.url, log: silent }) });
+  for (const socket of sockets) socket.unpipe().pause();
+  const { id } = await put(other, 'one');
+  await until(() => behind.get(partition.namespace, id) !== undefined, 'the other one has it', recoverMs);
+  await until(() => put(behind, 'two').then(() => true, () => false), 'it can put', recoverMs);
 });
 
 test('a server that starts later has everything, and one that ends lets its process end', { skip }, async (t) => {
