@@ -26,11 +26,13 @@ export function chatQuestion(body: ChatBody, model: string, parts: readonly stri
   const last = body.messages.at(-1);
   const text = userText(last);
   if (text === undefined || text.trim() === '') return undefined;
-  const { messages, ...parameters } = body;
+  const { messages, parts: ownParts, ...parameters } = body;
   const fields = Object.entries(parameters).filter(([name, value]) => !keyless.has(name) && value !== null && value !== undefined);
   // The last turn's own other fields, such as a name, count; its text does not.
   const { content: _content, ...lastRest } = last as Record<string, unknown>;
-  const all = { ...Object.fromEntries(fields), model, messages: [...messages.slice(0, -1), lastRest], parts };
+  // A client's parameter may have that name, too.
+  const allParts = ownParts === undefined || ownParts === null ? parts : [parts, ownParts];
+  const all = { ...Object.fromEntries(fields), model, messages: [...messages.slice(0, -1), lastRest], parts: allParts };
   return { text, key: createHash('sha256').update(canonicalJson(all)).digest('hex') };
 }
 

@@ -38,6 +38,7 @@ for (const [what, body] of Object.entries(same)) {
 
 const other: Record<string, [ChatBody, string?, string[]?]> = {
   'another model': [base, 'n'],
+  'a parameter of a name that is used here': [{ ...base, parts: ['x-tenant=1'] }],
   'another tenant': [base, 'm', ['x-tenant=1']],
   'another system prompt': [{ ...base, messages: [{ role: 'system', content: 't' }, ...base.messages.slice(1)] }],
   'another earlier turn': [{ ...base, messages: [base.messages[0], user('c'), ...base.messages.slice(2)] }],
