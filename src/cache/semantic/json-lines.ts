@@ -29,6 +29,8 @@ export type LoadReport = {
 };
 
 const problemsMax = 10;
+/** The last that a Date can be; Redis refuses an end far beyond. */
+const timeMsMax = 8.64e15;
 const idPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const base64Pattern = /^[A-Za-z0-9+/]*={0,2}$/;
 
@@ -88,7 +90,9 @@ export class DumpLines {
     };
     const time = (name: string): number | undefined => {
       const value = row[name] ?? undefined;
-      if (value !== undefined && !(typeof value === 'number' && value >= 0 && Number.isFinite(value))) throw new LineError(`${name} must be a number from 0`);
+      if (value !== undefined && !(typeof value === 'number' && value >= 0 && value <= timeMsMax)) {
+        throw new LineError(`${name} must be a number from 0 to ${timeMsMax}`);
+      }
       return value;
     };
     const tags = row['tags'] ?? [];
@@ -96,12 +100,17 @@ export class DumpLines {
     const namespace = this.#options.namespace ?? text('namespace');
     // In another namespace it is another entry.
     const sameEntry = typeof row['id'] === 'string' && idPattern.test(row['id']) && namespace === row['namespace'];
-    const createdMs = time('createdMs') ?? nowMs;
+    // From a clock that is ahead: later than now nothing could replace it, and no use would count.
+    const past = (name: string): number | undefined => {
+      const value = time(name);
+      return value && Math.min(value, nowMs);
+    };
+    const createdMs = past('createdMs') ?? nowMs;
     const entry: Entry = {
       id: sameEntry ? text('id') : newEntryId(nowMs),
       partition: { namespace, key: text('key', row['key'] ?? '') }, question: text('question'), answer: bytesOf('answer', text('answer')), tags,
       createdMs, expiresMs: time('expiresMs'), ttlMs: time('ttlMs'), sliding: row['sliding'] === true, uses: time('uses') ?? 0,
-      lastUsedMs: time('lastUsedMs') ?? createdMs, model: this.#model.identity,
+      lastUsedMs: past('lastUsedMs') ?? createdMs, model: this.#model.identity,
     };
     const vector = await this.#vector(row, entry.question);
     return { entry: vector.length === 0 ? { ...entry, model: '' } : entry, vector };

@@ -65,3 +65,26 @@ test('lines that make no sense are refused with their number and the others are 
   assert.match(report.problems[3]!, /^line 5: question must be a string$/);
   assert.notEqual(cache.list('one').entries[0]!.id, '../../x');
 });
+
+test('an entry with times of the future is used and replaced as any other', async (t) => {
+  const cache = await openCache(t, { now: () => 1e12 });
+  await put(cache, 'early');
+  const early = JSON.parse(await collect(cache)) as Record<string, unknown>;
+  await cache.delete('one', { all: true });
+  // Microseconds instead of milliseconds.
+  const line = JSON.stringify({ ...early, createdMs: 1e15, lastUsedMs: 1e15, ttlMs: 5000, expiresMs: 1e12 + 4000, sliding: true });
+  assert.equal((await cache.load(chunksOf(line))).loaded, 1);
+  await cache.lookup(partition, 'early', never);
+  const { uses, expiresMs } = cache.list('one').entries[0]!;
+  assert.deepEqual([uses, expiresMs], [1, 1e12 + 5000]);
+  assert.equal((await put(cache, 'early')).createdMs, 1e12 + 1);
+});
+
+test('times that no store can keep are refused', async (t) => {
+  const cache = await openCache(t);
+  await put(cache, 'early');
+  const early = JSON.parse(await collect(cache)) as Record<string, unknown>;
+  await cache.delete('one', { all: true });
+  const lines = ['expiresMs', 'ttlMs'].map((name) => JSON.stringify({ ...early, [name]: 1e21 }));
+  assert.equal((await cache.load(chunksOf(lines.join('\n')))).refused, 2);
+});
