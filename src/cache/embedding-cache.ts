@@ -6,7 +6,7 @@ import type { Embedded, InputWatcher, Waiter } from '../batch/job.ts';
 import { ServerError, toServerError } from '../errors.ts';
 import { touchShare } from '../limits.ts';
 import { Flight, Gathering } from './flight.ts';
-import { CacheKeys, type StoredPrecision } from './key.ts';
+import { CacheKeys, matchesKey, type KeyPattern, type StoredPrecision } from './key.ts';
 import { MemoryTier, type CachedVector, type Lifetime } from './memory.ts';
 import type { RedisTier, RedisTierStats } from './redis.ts';
 
@@ -57,7 +57,7 @@ export class EmbeddingCache {
   readonly #redis: RedisTier | undefined;
   /** How old a lifetime must be for a use to begin it anew. */
   readonly #touchMs: number;
-  /** What is looked up or computed now, by key. */
+  /** What is looked up or computed now and will be kept, by key. */
   readonly #flights = new Map<string, Flight>();
   #hits = 0;
   #misses = 0;
@@ -163,8 +163,11 @@ export class EmbeddingCache {
    */
   async delete({ identity, input }: { identity?: string | undefined; input?: EmbedInput | undefined }): Promise<number> {
     const pattern = this.#keys.pattern(identity, input);
-    const here = this.#memory?.delete(pattern) ?? 0;
-    const there = (await this.#redis?.delete(pattern)) ?? 0;
+    const here = this.#forget(pattern);
+    if (this.#redis === undefined) return here;
+    const there = await this.#redis.delete(pattern);
+    // Redis had them for a moment longer.
+    this.#forget(pattern);
     return Math.max(here, there);
   }
 
@@ -188,9 +191,10 @@ export class EmbeddingCache {
       const vector = vectors[i];
       if (vector !== undefined) {
         found += 1;
-        this.#memory?.set(flight.key, vector);
-        this.#used(flight.key, vector);
-        this.#end(flight);
+        if (this.#end(flight)) {
+          this.#memory?.set(flight.key, vector);
+          this.#used(flight.key, vector);
+        }
         flight.land(vector);
       } else if (!flight.isWanted) {
         this.#fail(flight, new ServerError('CANCELLED'));
@@ -238,9 +242,10 @@ export class EmbeddingCache {
 
   #land(flight: Flight, vector: CachedVector): void {
     this.#computed += 1;
-    this.#memory?.set(flight.key, vector);
-    this.#redis?.write(flight.key, vector);
-    this.#end(flight);
+    if (this.#end(flight)) {
+      this.#memory?.set(flight.key, vector);
+      this.#redis?.write(flight.key, vector);
+    }
     flight.land(vector);
   }
 
@@ -249,7 +254,14 @@ export class EmbeddingCache {
     flight.fail(error);
   }
 
-  #end(flight: Flight): void {
-    this.#flights.delete(flight.key);
+  /** False for one that was forgotten meanwhile: its vector is for those who wait, and is not kept. */
+  #end(flight: Flight): boolean {
+    return this.#flights.get(flight.key) === flight && this.#flights.delete(flight.key);
+  }
+
+  /** How many vectors there were in this process. */
+  #forget(pattern: KeyPattern): number {
+    for (const key of [...this.#flights.keys()]) if (matchesKey(pattern, key)) this.#flights.delete(key);
+    return this.#memory?.delete(pattern) ?? 0;
   }
 }

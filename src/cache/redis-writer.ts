@@ -3,7 +3,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { redisWriteBatch, redisWriteMsMax, redisWriteQueueBytesMax } from '../limits.ts';
 import type { Breaker } from './breaker.ts';
-import type { StoredPrecision } from './key.ts';
+import { matchesKey, type KeyPattern, type StoredPrecision } from './key.ts';
 import { vectorBytes, type CachedVector, type Lifetime } from './memory.ts';
 import type { Redis } from './redis-connection.ts';
 import { encodeValue } from './vector-value.ts';
@@ -36,6 +36,7 @@ export class RedisWriter {
   readonly #queue = new Map<string, Work>();
   #queuedBytes = 0;
   #writing: Promise<void> | undefined;
+  #sending: Promise<void> | undefined;
   #isClosing = false;
   #writes = 0;
   #writeFailures = 0;
@@ -66,6 +67,17 @@ export class RedisWriter {
     this.#push(key, { kind: 'touch', vector });
   }
 
+  /** What waits of these keys is not written any more. Resolves when what was sent is answered, in a bounded time. */
+  async forget(pattern: KeyPattern): Promise<void> {
+    // A touch that is answered may have to be written.
+    await this.#sending;
+    for (const [key, { vector }] of this.#queue) {
+      if (!matchesKey(pattern, key)) continue;
+      this.#queue.delete(key);
+      this.#queuedBytes -= vectorBytes(vector);
+    }
+  }
+
   /** Resolves when what waits is written or `redisWriteMsMax` is over. */
   async close(): Promise<void> {
     this.#isClosing = true;
@@ -90,7 +102,7 @@ export class RedisWriter {
       // The answers of this turn go out first.
       await turn();
       const batch = this.#take();
-      if (this.#options.isUp()) await this.#writeBatch(batch);
+      if (this.#options.isUp()) await (this.#sending = this.#writeBatch(batch));
       else this.#writesDropped += batch.length;
     }
   }

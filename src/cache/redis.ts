@@ -109,6 +109,7 @@ export class RedisTier {
 
   /** How many there were. Rejects when Redis does not answer: whoever deletes must know. */
   async delete(pattern: KeyPattern): Promise<number> {
+    await this.#writer.forget(pattern);
     const glob = keyPrefix + globOf(pattern);
     let count = 0;
     let cursor = '0';

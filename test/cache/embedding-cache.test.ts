@@ -181,3 +181,16 @@ test('without memory equal texts still share a computation, and nothing is kept'
   await embed(['a']);
   assert.equal(backend.ran.length, 2);
 });
+
+test('what is being computed while its text is forgotten is answered and not kept', async () => {
+  const { backend, cache, embed } = heldCache();
+  backend.flowing = false;
+  const first = embed(['secret', 'other']);
+  await until(() => backend.running.length === 1, 'a batch runs');
+  await cache.delete({ input: 'secret' });
+  backend.flowing = true;
+  backend.running[0]!.release();
+  assert.deepEqual((await first).rows.map(([length]) => length), [6, 5]);
+  assert.equal(cache.peek('held', ['secret'], plain), undefined);
+  assert.ok(cache.peek('held', ['other'], plain));
+});

@@ -65,6 +65,17 @@ test('use prolongs a life, and brings back what is gone', { skip }, async (t) =>
   assert.deepEqual(await server.keys(1), [key]);
 });
 
+test('what waits to be written when it is deleted is not written afterwards', { skip }, async (t) => {
+  const server = await RedisServer.start(t);
+  const tier = await openTier(t, server);
+  const keys = Array.from({ length: 100 }, (_, i) => `model:${i}:variant`);
+  keys.forEach((key, i) => tier.write(key, vectorOf(i + 1)));
+  await tier.delete({ model: undefined, input: undefined });
+  await until(() => tier.stats.queuedWrites === 0, 'none waits');
+  await sleep(50);
+  assert.deepEqual(await server.client.keys('*'), []);
+});
+
 test('garbage, wrong lengths, swapped values and other types are misses, and written over', { skip }, async (t) => {
   const server = await RedisServer.start(t);
   const tier = await openTier(t, server);
