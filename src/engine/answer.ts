@@ -8,7 +8,7 @@ import type { Entry, Lookup, Nearest, Partition } from '../cache/semantic/types.
 import { ServerError } from '../errors.ts';
 import { cachedAnswerBytesMax, upstreamBytesInFlightMax } from '../limits.ts';
 import type { Call } from '../operation.ts';
-import { completionOf, completionOfStream, type Completion } from '../upstream/completion.ts';
+import { completionOf, completionOfStream, keepable, type Completion } from '../upstream/completion.ts';
 import { SharedResponse } from '../upstream/shared-response.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { EmbedEngine } from './embed.ts';
@@ -99,9 +99,9 @@ export class AnswerEngine {
     return this.#parts.cache();
   }
 
-  /** Of the vectors that questions are compared by. */
+  /** Of the vectors that questions are compared by; 0 while no model makes them. */
   async dimension(): Promise<number> {
-    return (await this.#parts.engine.vectorModel(this.#parts.model)).dimension;
+    return this.#parts.engine.vectorModel(this.#parts.model).then(({ dimension }) => dimension, () => 0);
   }
 
   get hasUpstream(): boolean {
@@ -123,7 +123,7 @@ export class AnswerEngine {
     if (lookup.hit) {
       const stored = storedAnswer(lookup.entry);
       if (stored !== undefined) {
-        this.#parts.observer.saved(stored.upstreamMs, stored.completion.usage?.total_tokens ?? 0);
+        this.#parts.observer.saved(stored.upstreamMs, amount(stored.completion.usage?.total_tokens));
         return { from: 'cache', hit: lookup, completion: stored.completion };
       }
     }
@@ -259,8 +259,14 @@ export class AnswerEngine {
 export function storedAnswer({ answer }: Entry): StoredAnswer | undefined {
   try {
     const stored = JSON.parse(Buffer.from(answer).toString()) as StoredAnswer;
-    return Array.isArray(stored.completion.choices) ? stored : undefined;
+    const completion = keepable(stored.completion);
+    return completion && { completion, upstreamMs: amount(stored.upstreamMs) };
   } catch {
     return undefined;
   }
+}
+
+/** A number of a foreign answer that can be added up; 0 for anything else. */
+function amount(value: unknown): number {
+  return typeof value === 'number' && value >= 0 && Number.isFinite(value) ? value : 0;
 }

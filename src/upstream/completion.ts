@@ -73,7 +73,8 @@ function assembled(chunks: readonly Chunk[]): unknown {
   return { id, object: 'chat.completion', created, model, choices: ordered, ...(usage && { usage }) };
 }
 
-function keepable(value: unknown): Completion | undefined {
+/** The value if it is a whole answer in text. Throws for what is no object at all, or has choices that are none. */
+export function keepable(value: unknown): Completion | undefined {
   const { choices } = value as Partial<Completion>;
   if (!Array.isArray(choices) || choices.length === 0) return undefined;
   const isText = (choices as Choice[]).every(({ message, finish_reason: reason }) => (

@@ -113,6 +113,36 @@ test('POST /query, /health and /cache/stats', async (t) => {
   });
 });
 
+test('the upstream answers while the model that compares questions cannot', async (t) => {
+  const upstream = await ChatServer.start(t);
+  const server = await startServerProcess(t, { UPSTREAM_URL: upstream.url, UPSTREAM_MODEL: 'gpt-test', SEMANTIC_MODEL: 'absent' });
+  const call = await caller(server.url);
+  const { status, json } = await call('POST', '/query', { query: 'What is a cache?' });
+  assert.deepEqual([status, json['response'], json['embedding_dimension']], [200, ChatServer.answerTo('What is a cache?', 1), 0]);
+});
+
+test('entries that another program wrote are answered where they hold a text, whatever else they hold', async (t) => {
+  const server = await startServerProcess(t);
+  const call = await caller(server.url);
+  const query = 'What is a cache?';
+  await call('POST', '/cache/entries', { query, response: 'A store.' });
+  const entry = JSON.parse(await (await fetch(`${server.url}/cache/dump`)).text()) as Json;
+  const choices = [{ message: { content: 'A store.' }, finish_reason: 'stop' }];
+  const cases: [object, string | null][] = [
+    [{ completion: { choices: [] } }, null],
+    [{ completion: { choices: [{}] } }, null],
+    [{ completion: { choices } }, 'A store.'],
+    [{ completion: { choices, usage: { total_tokens: -1 } }, upstreamMs: 'long' }, 'A store.'],
+  ];
+  for (const [stored, response] of cases) {
+    await call('DELETE', '/cache/entries?all=true');
+    await call('POST', '/cache/load', { ...entry, answer: Buffer.from(JSON.stringify(stored)).toString('base64') });
+    assert.equal((await call('POST', '/query', { query })).json['response'], response);
+    const { json } = await call('GET', '/cache/entries');
+    assert.deepEqual((json['entries'] as Json[]).map((each) => each['response']), [response]);
+  }
+});
+
 test('without an upstream a miss answers null and says so', async (t) => {
   const server = await startServerProcess(t);
   const call = await caller(server.url);
