@@ -123,6 +123,16 @@ export class RedisFollower {
   }
 
   async #applyAll(events: readonly Event[]): Promise<void> {
+    // An entry of a dump is put again under its id: it is read only after its delete has been applied.
+    const deleted = new Set<string>();
+    const again = events.findIndex(({ fields }) => {
+      if (fields.get('k') === 'd') deleted.add(fields.get('i')!);
+      return fields.get('k') === 'p' && deleted.has(fields.get('i')!);
+    });
+    if (again > 0) {
+      await this.#applyAll(events.slice(0, again));
+      return this.#applyAll(events.slice(again));
+    }
     const wanted = new Set<string>();
     for (const { fields } of events) {
       const id = fields.get('i')!;

@@ -13,7 +13,7 @@ import { RedisStore } from '../../../src/cache/semantic/redis-store.ts';
 import { RedisServer, skipUnlessRedis } from '../../support/redis-server.ts';
 import { until } from '../../support/until.ts';
 import type { ReplicaRequest } from './replica.ts';
-import { model, openCache, partition, put, silent } from './support.ts';
+import { model, openCache, partition, put, silent, vectorOf } from './support.ts';
 
 const skip = skipUnlessRedis();
 const replicaFile = fileURLToPath(new URL('./replica.js', import.meta.url));
@@ -207,6 +207,17 @@ test('while Redis hangs, everything is read anew when it is back, and nobody wai
   assert.ok(waited, 'it waits for Redis');
   redis.thaw();
   await until(() => cache.list(partition.namespace).total === 1, 'it is read', recoverMs);
+});
+
+test('an entry that is put again under its id is there, however soon after its delete', { skip }, async (t) => {
+  const redis = await RedisServer.start(t);
+  const stores = [new RedisStore({ url: redis.url, log: silent }), new RedisStore({ url: redis.url, log: silent })] as const;
+  const [one, other] = [await openCache(t, { store: stores[0] }), await openCache(t, { store: stores[1] })];
+  const entry = await put(one, 'one');
+  await stores[0].write([{ kind: 'delete', id: entry.id }, { kind: 'put', entry, vector: vectorOf('one') }]);
+  const { id } = await put(one, 'last');
+  await until(() => other.get(partition.namespace, id) !== undefined, 'the other one has all', recoverMs);
+  for (const cache of [one, other]) assert.ok(cache.get(partition.namespace, entry.id) !== undefined);
 });
 
 test('connections that died without a word are replaced, and what came meanwhile is there', { skip }, async (t) => {
