@@ -26,10 +26,14 @@ export function exactHalves(row: Float32Array): Uint16Array | undefined {
   return halves;
 }
 
-/** Rounded to the nearest binary16; beyond its range is infinity. */
-export function roundedHalves(row: Float32Array): Uint16Array {
+/** Rounded to the nearest binary16, or undefined when a value is beyond its range: infinity is no rounding. */
+export function roundedHalves(row: Float32Array): Uint16Array | undefined {
   const halves = new Uint16Array(row.length);
-  for (let i = 0; i < row.length; i++) halves[i] = float16Bits(row[i]!);
+  for (let i = 0; i < row.length; i++) {
+    const half = float16Bits(row[i]!);
+    if ((half & 0x7c00) === 0x7c00) return undefined;
+    halves[i] = half;
+  }
   return halves;
 }
 

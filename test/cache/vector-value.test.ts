@@ -29,6 +29,12 @@ test('lossy values are off by no more than is said', () => {
   assert.deepEqual(decodeValue('k', encodeValue('k', vectorOf(new Float32Array(3)), 'int8'))!.row, new Float32Array(3));
 });
 
+test('values beyond binary16 stay what they are where rows are rounded to it', () => {
+  const row = Float32Array.of(65_519, -70_000, 1.23456789);
+  const back = decodeValue('key', encodeValue('key', vectorOf(row), 'fp16'))!.row;
+  assert.deepEqual(back, row);
+});
+
 test('one bit, one byte more or less, or another key makes it nothing', () => {
   const value = encodeValue('key', vectorOf(normalRow(16, 1)), 'lossless');
   for (let bit = 0; bit < value.length * 8; bit++) {
