@@ -8,6 +8,9 @@ import type { Config } from '../config.ts';
 import { echoCharsMax, warmTextsPerRequest } from '../limits.ts';
 import { ServerClient } from './server-client.ts';
 
+/** Before the first line of files from some editors; clients do not send it. */
+const byteOrderMark = /^\ufeff/;
+
 /** Sends each text of `file` to the server at the options' host and port. Throws ExitError. */
 export async function warm(file: string, config: Config): Promise<void> {
   const server = new ServerClient(config);
@@ -24,7 +27,8 @@ export async function warm(file: string, config: Config): Promise<void> {
  * The text of a line: a JSON string, the field `text` or `input` of a JSON object, or the line as it is.
  * Undefined for an empty line. Throws ExitError for an object without such a field.
  */
-export function textOfLine(line: string): string | undefined {
+export function textOfLine(wholeLine: string): string | undefined {
+  const line = wholeLine.replace(byteOrderMark, '');
   if (line.trim() === '') return undefined;
   let value: unknown;
   try {

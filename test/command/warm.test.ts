@@ -10,6 +10,7 @@ import { mainFile, serverEnvironment, startServerProcess } from '../support/serv
 
 test('a line is a text, a JSON string, or an object with one', () => {
   assert.equal(textOfLine('just words'), 'just words');
+  assert.equal(textOfLine('\ufeff{"text": "after a byte order mark"}'), 'after a byte order mark');
   assert.equal(textOfLine('"a JSON \\n string"'), 'a JSON \n string');
   assert.equal(textOfLine('{"id": 1, "text": "of an object"}'), 'of an object');
   assert.equal(textOfLine('{"input": "of a request"}'), 'of a request');
