@@ -104,16 +104,21 @@ export class VectorIndex<Owner extends object> {
 
   /** Takes a saved graph in place of building one; `slots` by label, -1 for rows that are gone. Rejects on damage. */
   async load(file: string, sha256: string, slots: readonly number[]): Promise<void> {
+    // Rows come and go while the file is read, and the next one takes the slot of the last.
+    const owners = slots.map((slot) => this.#rows.owner(slot));
     const graph = await this.#graphs.blank((slot) => this.#rows.row(slot), () => this.#lost());
     if (graph === undefined) return;
     await graph.load(file, sha256, this.#rows.dimension, slots);
     if (this.#closed) return graph.drop();
-    const known = new Set(slots);
+    const known = new Set<number>();
+    for (const [label, slot] of slots.entries()) {
+      if (slot < 0) continue;
+      if (owners[label] !== undefined && owners[label] === this.#rows.owner(slot)) known.add(slot);
+      else graph.remove(slot);
+    }
     for (let slot = 0; slot < this.#rows.slots; slot += 1) {
       if (this.#rows.owner(slot) !== undefined && !known.has(slot)) graph.add(slot);
     }
-    // Entries that left while the file was read.
-    for (const slot of slots) if (slot >= 0 && this.#rows.owner(slot) === undefined) graph.remove(slot);
     this.#graph = graph;
     this.#changes = 0;
   }

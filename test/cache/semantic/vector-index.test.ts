@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Graphs } from '../../../src/cache/semantic/graphs.ts';
@@ -111,4 +114,34 @@ test('removed rows are not found though the graph still has them, and a graph fu
   for (const slot of slots.slice(200, 380)) index.remove(slot);
   assert.equal(index.graphSize, 0);
   assert.equal((await index.nearest(rows[390]!.row, 1))[0]?.owner, rows[390]!.owner);
+});
+
+test('a row that takes the place of another while a saved graph is read is found', { skip }, async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-graph-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const graphs = new Graphs(50, silent);
+  const [saved, index] = [new VectorIndex<Owner>(dimension, graphs, false), new VectorIndex<Owner>(dimension, graphs, true)];
+  t.after(async () => {
+    for (const each of [saved, index]) each.close();
+    await graphs.close();
+  });
+  const random = randoms(1);
+  const unit = () => unitVector(Float32Array.from({ length: dimension }, () => random() - 0.5), dimension);
+  const slots = new Map<Owner, number>();
+  for (let name = 0; name < 2000; name += 1) {
+    const [owner, row] = [{ name }, unit()];
+    saved.add(owner, row);
+    slots.set(owner, index.add(owner, row));
+  }
+  await settle(saved);
+  const file = join(directory, 'graph');
+  const { sha256, owners } = (await saved.save(file))!;
+  const loading = index.load(file, sha256, owners.map((owner) => slots.get(owner!)!));
+  const [owner, row] = [{ name: -1 }, unit()];
+  index.remove(7);
+  assert.equal(index.add(owner, row), 7);
+  await loading;
+  await settle(index);
+  assert.equal(index.graphSize, 2000);
+  assert.equal((await index.nearest(row, 1))[0]!.owner, owner);
 });
