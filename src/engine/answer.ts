@@ -60,7 +60,7 @@ export type AnswerObserver = {
 };
 
 /** A question that goes to the upstream. */
-type Boarding = CachedQuestion & { readonly vector: Float32Array | undefined };
+type Boarding = CachedQuestion & { readonly vector: Float32Array | undefined; readonly madeBy: string | undefined };
 
 type Flight = {
   readonly response: SharedResponse;
@@ -129,15 +129,17 @@ export class AnswerEngine {
     }
     const nearest = lookup.hit ? undefined : lookup.nearest;
     if (!this.hasUpstream) return { from: 'nowhere', nearest };
-    return this.#fly(question, { ...cached, vector: await this.#vectorOf(vector, call) }, call, nearest);
+    const computed = await this.#vectorOf(vector, call);
+    return this.#fly(question, { ...cached, vector: computed, madeBy: vector.madeBy }, call, nearest);
   }
 
   /** Puts an answer in by hand. Throws what embedding throws, and what the cache throws. */
   async put(cached: CachedQuestion, completion: Completion, call: Call): Promise<Entry> {
     const cache = await this.#currentCache();
-    const vector = await new QuestionVector(this.#parts.engine, this.#parts.model, cached.text).get(call);
+    const question = new QuestionVector(this.#parts.engine, this.#parts.model, cached.text);
+    const vector = await question.get(call);
     const answer = Buffer.from(JSON.stringify({ completion, upstreamMs: 0 } satisfies StoredAnswer));
-    return cache.put(cached.partition, { question: cached.text, vector, answer, tags: cached.tags ?? [], ttlMs: cached.ttlMs });
+    return cache.put(cached.partition, { question: cached.text, vector, model: question.madeBy, answer, tags: cached.tags ?? [], ttlMs: cached.ttlMs });
   }
 
   /** The embedding model may have been loaded anew since the last question. */
@@ -230,8 +232,8 @@ export class AnswerEngine {
       const stored: StoredAnswer = { completion, upstreamMs: Math.round(performance.now() - startedMs) };
       const answer = Buffer.from(JSON.stringify(stored));
       if (answer.byteLength > cachedAnswerBytesMax) return completion;
-      const { partition, text, vector, tags = [], ttlMs } = cached;
-      await (await this.#currentCache()).put(partition, { question: text, vector, answer, tags, ttlMs });
+      const { partition, text, vector, madeBy: model, tags = [], ttlMs } = cached;
+      await (await this.#currentCache()).put(partition, { question: text, vector, model, answer, tags, ttlMs });
       return completion;
     } catch (error) {
       // What the upstream did is told to those who wait for it.
@@ -244,7 +246,11 @@ export class AnswerEngine {
   async #lookup(cached: CachedQuestion, vector: QuestionVector, call: Call): Promise<Lookup> {
     try {
       const cache = await this.#currentCache();
-      return await cache.lookup(cached.partition, cached.text, () => vector.get(call), { thresholdMin: cached.similarityMin });
+      const comparable = async () => {
+        const computed = await vector.get(call);
+        return vector.madeBy === cache.model.identity ? computed : undefined;
+      };
+      return await cache.lookup(cached.partition, cached.text, comparable, { thresholdMin: cached.similarityMin });
     } catch (error) {
       // Without an upstream there is nothing but the cache, and its failure is the answer.
       if (!this.hasUpstream) throw error;

@@ -7,6 +7,7 @@ export class QuestionVector {
   readonly #model: string;
   readonly #text: string;
   #vector: Promise<Float32Array | undefined> | undefined;
+  #madeBy: string | undefined;
 
   constructor(engine: EmbedEngine, model: string, text: string) {
     this.#engine = engine;
@@ -23,9 +24,15 @@ export class QuestionVector {
     });
   }
 
+  /** Identity of the model that made it, which may have been loaded anew since; undefined before there is one. */
+  get madeBy(): string | undefined {
+    return this.#madeBy;
+  }
+
   async #compute(call: EmbedCall): Promise<Float32Array | undefined> {
     const fields = { model: 'model', inputs: 'query' };
-    const { rows, truncated } = await this.#engine.embed({ model: this.#model, inputs: [this.#text], normalize: true, fields }, call);
+    const { rows, truncated, identity } = await this.#engine.embed({ model: this.#model, inputs: [this.#text], normalize: true, fields }, call);
+    this.#madeBy = identity;
     return truncated.length > 0 ? undefined : rows[0];
   }
 }

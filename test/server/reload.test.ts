@@ -1,14 +1,16 @@
 // Models that are loaded anew under load: the old one serves until the new one answers, and goes on when there is none.
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ChatServer } from '../support/chat-server.ts';
 import { embeddedModelDirectory, tinyBertDirectory } from '../support/fixtures.ts';
 import { steadyLoad } from '../support/steady-load.ts';
 import { scene } from '../support/tensor-models.ts';
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
+import { until } from '../support/until.ts';
 
 const name = 'org/tiny';
 /** A longer look: RELOADS=200. */
@@ -28,6 +30,27 @@ async function post(server: ServerProcess, path: string, body?: unknown) {
 }
 
 const embed = (server: ServerProcess) => post(server, '/embed', { model_name: name, text: 'a b c', encoding_format: 'base64' });
+
+test('an answer that comes after its model was loaded anew is not taken for one of the new model', async (t) => {
+  const directory = copyOf(t, tinyBertDirectory);
+  const upstream = await ChatServer.start(t);
+  const server = await startServerProcess(t, {
+    MODEL_PATH: directory, MODEL_NAME: name, UPSTREAM_URL: upstream.url, UPSTREAM_MODEL: 'gpt-test', ENABLE_EMBEDDING_CACHE: 'false',
+  });
+  const before = post(server, '/query', { query: 'a b c !delay 1000' });
+  while (upstream.calls.length === 0) await sleep(5);
+  appendFileSync(join(directory, 'tokenizer.json'), '\n');
+  assert.equal((await post(server, '/models/org/tiny/reload')).body.status, 'ready');
+  assert.equal((await before).status, 200);
+  await post(server, '/query', { query: 'd e f' });
+  let models: string[] = [];
+  await until(async () => {
+    const lines = (await (await fetch(`${server.url}/cache/dump`)).text()).trim().split('\n');
+    models = lines.map((line) => (JSON.parse(line || '{}') as { model: string }).model);
+    return models.length === 2;
+  }, 'both answers are kept');
+  assert.notEqual(models[0], models[1]);
+});
 
 test('an embedding model is unloaded, loaded and loaded anew by its name', async (t) => {
   const directory = copyOf(t, tinyBertDirectory);

@@ -32,7 +32,7 @@ export type NewEntry = {
   /** As the model gave it; the cache keeps it at unit length. Undefined: found by its text only. */
   readonly vector: Float32Array | undefined;
   /** Identity of the model that made it, where it may not be the cache's any more. */
-  readonly model?: string;
+  readonly model?: string | undefined;
   readonly answer: Uint8Array;
   readonly tags?: readonly string[];
   /** Unset: the cache's own. Infinity never ends. */

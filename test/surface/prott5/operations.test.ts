@@ -46,7 +46,7 @@ test('names that objects treat apart are keys like others, in their order', () =
   const tokens = new Int32Array(written.length);
   const result = {
     rows, tokensGiven: tokens, tokensKept: tokens, queueMs: 0, tokenizeMs: 0, inferenceMs: 0, batches: 1,
-    model: 'm', dimension: 2, truncated: [], cache: { hits: 3, misses: 2, lookupMs: 1 },
+    model: 'm', identity: 'i', dimension: 2, truncated: [], cache: { hits: 3, misses: 2, lookupMs: 1 },
   };
   const computed = { result, engineMs: 5, compressionRatio: 0.23456 };
   const sequences = { written, residues: written, places, items: places };
