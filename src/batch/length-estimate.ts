@@ -48,16 +48,20 @@ export class LengthEstimate {
 
   /** Corrects the guess by what a worker counted; texts that were cut short tell nothing. */
   learn(sizes: readonly (TextSize | undefined)[], tokensGiven: Int32Array): void {
-    this.#forget();
-    sizes.forEach((size, i) => {
+    const seen = sizes.flatMap((size, i) => {
       const tokens = tokensGiven[i]! - specialTokens;
-      if (size === undefined || tokens <= 0 || tokens > this.#inputTokensMax) return;
-      this.#pieces2 += size.pieces * size.pieces;
-      this.#bytes2 += size.bytes * size.bytes;
-      this.#piecesBytes += size.pieces * size.bytes;
-      this.#piecesTokens += size.pieces * tokens;
-      this.#bytesTokens += size.bytes * tokens;
+      return size === undefined || tokens <= 0 || tokens > this.#inputTokensMax ? [] : [{ ...size, tokens }];
     });
+    // Forgetting without learning would end with sums of zero, and a guess that is no number.
+    if (seen.length === 0) return;
+    this.#forget();
+    for (const { pieces, bytes, tokens } of seen) {
+      this.#pieces2 += pieces * pieces;
+      this.#bytes2 += bytes * bytes;
+      this.#piecesBytes += pieces * bytes;
+      this.#piecesTokens += pieces * tokens;
+      this.#bytesTokens += bytes * tokens;
+    }
     this.#solve();
   }
 

@@ -60,3 +60,15 @@ test('a text that was cut teaches nothing', () => {
   teach(estimate, ['word '.repeat(100)], () => 5000);
   assert.equal(guess(estimate, 'five words are in here'), before);
 });
+
+for (const [what, text, tokens] of [
+  ['are all cut', 'word '.repeat(100), 5000],
+  ['are token ids', new Int32Array(30), 32],
+] as const) {
+  test(`inputs that ${what} leave a guess, however many come`, () => {
+    const estimate = new LengthEstimate(256);
+    for (let i = 0; i < 50_000; i++) estimate.learn([estimate.measure(text)], Int32Array.of(tokens));
+    const guessed = guess(estimate, 'The quick brown fox jumps over the lazy dog every single day.');
+    assert.ok(guessed >= 3 && guessed <= 256, String(guessed));
+  });
+}
