@@ -4,8 +4,8 @@
 /** 2^53 has sixteen digits. */
 const longDigits = /\d{16}/;
 
-/** A string, which is passed over whole, or a number that is an integer of 16 digits or more. */
-const stringOrLongInteger = /"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g;
+/** An escape, where a string begins or ends, or an integer of 16 digits or more. A whole string takes the engine's stack, as deep as it is long. */
+const escapeQuoteOrLongInteger = /\\.|"|(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g;
 
 /** A cheap no for most bodies. */
 export function hasLongIntegers(json: Uint8Array): boolean {
@@ -16,6 +16,10 @@ export function hasLongIntegers(json: Uint8Array): boolean {
 export function exactIntegers(json: Uint8Array): Uint8Array {
   // As Latin-1 every byte stays a character: what is no ASCII stands inside strings and comes out as it went in.
   const text = Buffer.from(json.buffer, json.byteOffset, json.byteLength).toString('latin1');
-  const quoted = text.replace(stringOrLongInteger, (match) => (match.startsWith('"') ? match : `"${match}"`));
+  let isInString = false;
+  const quoted = text.replace(escapeQuoteOrLongInteger, (match) => {
+    if (match === '"') isInString = !isInString;
+    return isInString || match === '"' ? match : `"${match}"`;
+  });
   return Buffer.from(quoted, 'latin1');
 }
