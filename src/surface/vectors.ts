@@ -17,7 +17,7 @@ const vectorTypes: readonly string[] = ['float32', 'float16', 'int8'] satisfies 
  * asks for bytes as `encoding_format: "bytes"` with `embed_dtype: "float16"` does; the body wins.
  */
 export function vectorFormat(
-  body: { encoding_format?: VectorFormat['encoding']; embed_dtype?: VectorType },
+  body: { encoding_format?: VectorFormat['encoding'] | null; embed_dtype?: VectorType | null },
   call: Call,
 ): VectorFormat {
   if (asksOnlyByBody(call)) return checkedFormat(body.encoding_format ?? 'float', body.embed_dtype ?? 'float32');

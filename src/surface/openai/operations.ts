@@ -123,7 +123,7 @@ function decodeEmbeddings(json: unknown, call: Call, limits: InputLimits): Embed
   const body = checkEnvelope(json);
   const format = vectorFormat(body, call);
   const inputs = embedInputs(body.input, 'input', limits);
-  return { model: body.model, inputs, dimensions: body.dimensions, format, stream: body.stream ?? acceptsEvents(call) };
+  return { model: body.model, inputs, dimensions: body.dimensions ?? undefined, format, stream: body.stream ?? acceptsEvents(call) };
 }
 
 function encodeEmbeddings(result: EmbedResult, format: VectorFormat): Reply {

@@ -1,7 +1,10 @@
 // Bodies of the OpenAI embeddings and models API (openai-openapi: CreateEmbeddingRequest, Embedding, Model).
-import Type, { type Static } from 'typebox';
+import Type, { type Static, type TSchema } from 'typebox';
 
 const tokenIds = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 });
+
+/** OpenAI takes null for what is absent, and proxies send it so. */
+const optional = <Schema extends TSchema>(schema: Schema) => Type.Optional(Type.Union([schema, Type.Null()]));
 
 /** Unknown fields are ignored: clients add their own through `extra_body`. */
 export const EmbeddingsRequest = Type.Object({
@@ -10,21 +13,21 @@ export const EmbeddingsRequest = Type.Object({
     [Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }), tokenIds, Type.Array(tokenIds, { minItems: 1 })],
     { description: 'A text, texts, the token ids of one text, or of several.' },
   ),
-  encoding_format: Type.Optional(
+  encoding_format: optional(
     Type.Union([Type.Literal('float'), Type.Literal('base64'), Type.Literal('bytes')], {
       description: 'bytes answers raw rows as application/octet-stream, the shape in the header x-embedding-shape.',
     }),
   ),
-  embed_dtype: Type.Optional(
+  embed_dtype: optional(
     Type.Union([Type.Literal('float32'), Type.Literal('float16'), Type.Literal('int8')], {
       description: 'Type of base64 and bytes vectors; int8 is round(127 x).',
     }),
   ),
-  dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'Leading values kept, then normalised again.' })),
-  stream: Type.Optional(
+  dimensions: optional(Type.Integer({ minimum: 1, description: 'Leading values kept, then normalised again.' })),
+  stream: optional(
     Type.Boolean({ description: 'Each vector as it is done, as server-sent events or lines of JSON by the Accept header.' }),
   ),
-  user: Type.Optional(Type.String()),
+  user: optional(Type.String()),
 });
 export type EmbeddingsRequest = Static<typeof EmbeddingsRequest>;
 

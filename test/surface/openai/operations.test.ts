@@ -28,6 +28,14 @@ test('an answer has the shape of the OpenAI API', async () => {
   assert.equal(answer.headers['x-truncated-count'], '0');
 });
 
+test('null is as good as absent', async () => {
+  const { embeddings } = setup();
+  const nulls = { encoding_format: null, embed_dtype: null, dimensions: null, stream: null, user: null };
+  const answer = await callOperation(embeddings, request(nulls));
+  assert.equal(answer.status, 200, JSON.stringify(answer.json()));
+  assert.deepEqual(answer.json(), (await callOperation(embeddings, request({}))).json());
+});
+
 test('base64 holds little-endian float32', async () => {
   const { embeddings } = setup();
   const answer = await callOperation(embeddings, request({ encoding_format: 'base64' }));
@@ -97,6 +105,7 @@ const bad: [string, unknown, number, string | null, RegExp][] = [
   ['a negative id', request({ input: [-1] }), 400, 'input', /token id/],
   ['an id outside of the vocabulary', request({ input: [1, 100_257] }), 400, 'input', /check_embedding_ctx_length/],
   ['an unknown format', request({ encoding_format: 'hex' }), 400, 'encoding_format', /./],
+  ['half a dimension', request({ dimensions: 1.5 }), 400, 'dimensions', /integer/],
   ['int8 as JSON numbers', request({ embed_dtype: 'int8' }), 400, 'embed_dtype', /base64 or bytes/],
   ['no dimensions', request({ dimensions: 0 }), 400, 'dimensions', /./],
   ['more dimensions than there are', request({ dimensions: 3 }), 400, 'dimensions', /between 1 and 2/],
