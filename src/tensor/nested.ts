@@ -163,8 +163,9 @@ function rowWriter(tensor: Tensor, width: number, rowMarks: number): RowWriter {
 function elementText(datatype: DataType): (value: number | bigint | string) => string {
   if (datatype === 'string') return JSON.stringify;
   if (datatype === 'bool') return (value) => (value === 0 ? 'false' : 'true');
-  // String(-0) is '0', and a bigint's text has all its digits.
-  if (datatype === 'float64') return (value) => (Number.isFinite(value) ? String(value) : 'null');
+  // String(-0) is '0'.
+  if (datatype === 'float64') return (value) => (!Number.isFinite(value) ? 'null' : Object.is(value, -0) ? '-0.0' : String(value));
+  // A bigint's text has all its digits.
   return String;
 }
 

@@ -162,6 +162,7 @@ describe('writeNested', () => {
       '[[0.1,null,null,2]]',
     );
     assert.equal(text({ datatype: 'float64', shape: [2], data: Float64Array.of(0.1, Infinity) }), '[0.1,null]');
+    assert.equal(text({ datatype: 'float64', shape: [2], data: Float64Array.of(-0, 0) }), '[-0.0,0]');
     assert.equal(text({ datatype: 'bool', shape: [2], data: Uint8Array.of(1, 0) }), '[true,false]');
     assert.equal(text({ datatype: 'string', shape: [2], data: ['"', '\n'] }), '["\\"","\\n"]');
   });
