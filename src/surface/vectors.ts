@@ -26,7 +26,7 @@ export function vectorFormat(
   const acceptsBytes = media!.trim().toLowerCase() === bytesContentType;
   const encoding = body.encoding_format ?? (acceptsBytes ? 'bytes' : 'float');
   const dtype = parameters.map((parameter) => /^\s*dtype\s*=\s*"?(\w+)"?\s*$/i.exec(parameter)?.[1]).find(Boolean);
-  const type = body.embed_dtype ?? (acceptsBytes && dtype !== undefined ? dtype : 'float32');
+  const type = body.embed_dtype ?? (acceptsBytes && encoding !== 'float' && dtype !== undefined ? dtype : 'float32');
   return checkedFormat(encoding, type);
 }
 

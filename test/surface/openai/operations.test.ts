@@ -55,6 +55,15 @@ test('bytes come as raw rows with their shape in a header, by field or by Accept
   }
 });
 
+test('the body says the form where Accept says another, type included', async () => {
+  const { embeddings } = setup();
+  const headers = { accept: 'application/octet-stream; dtype=float16' };
+  const floats = await callOperation(embeddings, request({ encoding_format: 'float' }), { headers });
+  assert.deepEqual(floats.json().data?.[0].embedding, [3, 1]);
+  const octets = await callOperation(embeddings, request({ embed_dtype: 'int8' }), { headers });
+  assert.equal(octets.headers['x-embedding-dtype'], 'int8');
+});
+
 test('float16 and int8 rows come when asked for', async () => {
   const { embeddings } = setup();
   const halves = await callOperation(embeddings, request({}), { headers: { accept: 'application/octet-stream; dtype=float16' } });
