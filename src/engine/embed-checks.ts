@@ -43,6 +43,8 @@ export function truncatedInputs(embedded: Embedded): number[] {
 }
 
 export function tooLong(request: EmbedRequest, { index, tokensGiven, tokensKept }: Omit<StreamedRow, 'row'>): ServerError {
-  const detail = `Input ${index} has ${tokensGiven} tokens; the model takes ${tokensKept}.`;
-  return new ServerError('INPUT_TOO_LONG', detail, { field: request.fields.inputs });
+  const field = request.fields.input?.(index);
+  const name = field === undefined ? `Input ${index}` : `'${field}'`;
+  const detail = `${name} has ${tokensGiven} tokens; the model takes ${tokensKept}.`;
+  return new ServerError('INPUT_TOO_LONG', detail, { field: field ?? request.fields.inputs });
 }

@@ -28,8 +28,8 @@ export type EmbedRequest = {
   readonly batchInputsMax?: number | undefined;
   /** How long the request may wait for the first of its inputs to run: TIMEOUT then. */
   readonly queueMsMax?: number | undefined;
-  /** What the surface calls these in its requests, for errors. */
-  readonly fields: { readonly model: string; readonly inputs: string };
+  /** What the surface calls these in its requests, for errors; `input` where a request's items are not these inputs one by one. */
+  readonly fields: { readonly model: string; readonly inputs: string; readonly input?: (index: number) => string };
 };
 
 export type EmbedResult = Embedded & {

@@ -79,7 +79,12 @@ async function run({ model, sequences, batchInputsMax, useCache }: Input, call: 
   const startedMs = performance.now();
   const result = await engine.embed({
     model, inputs, batchInputsMax, cache: useCache ? 'use' : 'bypass', truncation: 'refuse',
-    fields: { model: 'model', inputs: 'sequences' },
+    fields: { model: 'model', inputs: 'sequences', input: (index) => `sequences[${firstItem(sequences, index)}]` },
   }, call);
   return { result, engineMs: performance.now() - startedMs, compressionRatio: cache.stats().compressionRatio };
+}
+
+/** Of those in the request that mean these residues. */
+function firstItem({ items, places }: Sequences, residues: number): number {
+  return items.findIndex((item) => places[item] === residues);
 }

@@ -109,6 +109,12 @@ test('what the model cannot is refused, and named', async () => {
   assert.deepEqual([long.status, long.json().code], [400, 'INPUT_TOO_LONG']);
 });
 
+test('a sequence too long for the model is named by its place in the request', async () => {
+  const { call } = service();
+  const { extra } = (await call('compute', { sequences: ['MK', 'mk', 'MK', 'M'.repeat(129)] })).json();
+  assert.deepEqual(extra, [{ key: 'sequences[3]', message: "'sequences[3]' has 259 tokens; the model takes 256." }]);
+});
+
 test('without a model of proteins every path says how to get one', async () => {
   const { call } = service({ model: undefined });
   for (const answer of [await call('compute', { sequences: ['MK'] }), await call('model_info')]) {
