@@ -21,7 +21,7 @@ export type QueryOptions = {
 };
 
 type Input = { readonly body: QueryRequest; readonly cached: CachedQuestion; readonly bytes: string };
-type Output = { readonly answered: Answered; readonly completion: Completion | undefined; readonly dimension: number };
+type Output = { readonly answered: Answered; readonly completion: Completion | undefined; readonly dimension: number | null };
 
 const checkQuery = bodyChecker(QueryRequest);
 
@@ -64,7 +64,8 @@ function query(engine: AnswerEngine, options: QueryOptions): AnyOperation {
     },
     async run({ cached, bytes }, call) {
       const answered = await engine.answer({ cached, body: bytes, streams: false, authorization: options.forwardsKey ? call.header('authorization') : '' }, call);
-      const dimension = await engine.dimension();
+      // The upstream answers without the model, too.
+      const dimension = await engine.dimension().catch(() => null);
       if (answered.from === 'nowhere') return { answered, completion: undefined, dimension };
       if (answered.from !== 'upstream') return { answered, completion: answered.completion, dimension };
       const { response, leave } = answered;

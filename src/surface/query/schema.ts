@@ -30,7 +30,7 @@ export const QueryResponse = Type.Object({
   response: Type.Union([Type.String(), Type.Null()], { description: 'null when the cache has none and there is no upstream.' }),
   cache_hit: Type.Boolean(),
   cached_data: Type.Union([CachedData, Type.Null()]),
-  embedding_dimension: Type.Integer(),
+  embedding_dimension: Type.Union([Type.Integer(), Type.Null()], { description: 'null while there is no model to compare questions.' }),
   processing_time: Type.Number({ description: 'Seconds.' }),
   nearest: Type.Optional(Type.Object({ entry_id: Type.String(), similarity_score: Type.Number(), reason: Type.String() }, {
     description: 'The entry that came nearest without being a hit, and why it is none.',
