@@ -99,16 +99,21 @@ function repeatable(
       const known = kept.get(key);
       if (known !== undefined && known.rows.every((row, i) => row === result.rows[i])) return known.reply;
       const written = operation.encode(result, call, input);
-      const body = typeof written.body === 'string' ? Buffer.from(written.body) : written.body;
+      const body = ownBytes(written.body);
+      if (body === undefined) return written;
       const reply = { ...written, body };
-      if (body instanceof Uint8Array) {
-        // The cache may let the vectors go before this does.
-        const rowBytes = result.rows.reduce((sum, row) => sum + row.byteLength, 0);
-        kept.keep(key, { input, rows: result.rows, reply }, key.length + body.byteLength + rowBytes);
-      }
+      // The cache may let the vectors go before this does.
+      const rowBytes = result.rows.reduce((sum, row) => sum + row.byteLength, 0);
+      kept.keep(key, { input, rows: result.rows, reply }, key.length + body.byteLength + rowBytes);
       return reply;
     },
   };
+}
+
+/** In memory of that size: an answer is written into room for the longest one, which would be kept with it. */
+function ownBytes(body: Reply['body']): Uint8Array | undefined {
+  if (typeof body === 'string') return new TextEncoder().encode(body);
+  return body instanceof Uint8Array ? new Uint8Array(body) : undefined;
 }
 
 /** The same items and the same end as the answer in one piece has. */

@@ -47,6 +47,16 @@ for (const request of requests) {
   });
 }
 
+test('an answer is kept in memory of its own size', async () => {
+  const { ask } = setup();
+  for (const request of requests) {
+    await ask(request);
+    const { body } = (await ask(request)).reply;
+    assert.ok(body instanceof Uint8Array);
+    assert.equal(body.buffer.byteLength, body.byteLength, JSON.stringify(request).slice(0, 80));
+  }
+});
+
 test('the Accept header is heard, and another path gives the same', async () => {
   const { ask, alias } = setup();
   const request = { input: 'abc' };
