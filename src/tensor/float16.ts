@@ -1,11 +1,10 @@
-// Float32 to IEEE 754 binary16, round to nearest even. Node below 24 has no Float16Array.
+// Numbers to IEEE 754 binary16, round to nearest even. Node below 24 has no Float16Array.
 
 const bits = new DataView(new ArrayBuffer(4));
 
 /** The 16 bits of `value` as an unsigned integer. */
 export function float16Bits(value: number): number {
-  bits.setFloat32(0, value);
-  const word = bits.getUint32(0);
+  const word = float32Word(value);
   const sign = (word >>> 16) & 0x8000;
   const magnitude = word & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00; // NaN
@@ -13,6 +12,18 @@ export function float16Bits(value: number): number {
   if (magnitude < 0x38800000) return sign | subnormalBits(magnitude);
   const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
   return sign | ((rounded - 0x38000000) >>> 13);
+}
+
+/**
+ * The nearest float32, but for a double between two the odd one of them: rounding that once more gives what rounding the
+ * double would, since it is never a tie that the double was not (Boldo and Melquiond 2008).
+ */
+function float32Word(value: number): number {
+  bits.setFloat32(0, value);
+  const word = bits.getUint32(0);
+  const rounded = bits.getFloat32(0);
+  if (rounded === value) return word;
+  return Math.abs(rounded) > Math.abs(value) ? (word - 1) | 1 : word | 1;
 }
 
 /** Below 2^-14 the exponent is fixed: a multiple of 2^-24, which Math rounds exactly but for the ties. */

@@ -21,6 +21,19 @@ test('a value between two halves goes to the nearer one, a tie to the even one',
   }
 });
 
+test('a double beside the middle is rounded once, not by way of a float32', () => {
+  for (const sign of [1, -1]) {
+    for (let half = 0; half < 0x7bff; half++) {
+      const middle = (float16Value(half) + float16Value(half + 1)) / 2;
+      assert.equal(float16Value(float16Bits(sign * middle * (1 + 2 ** -40))), sign * float16Value(half + 1));
+      assert.equal(float16Value(float16Bits(sign * middle * (1 - 2 ** -40))), sign * float16Value(half));
+    }
+  }
+  assert.equal(float16Value(float16Bits(65_520 * (1 - 2 ** -40))), 65_504);
+  assert.equal(float16Value(float16Bits(Number.MAX_VALUE)), Infinity);
+  assert.equal(float16Bits(-Number.MIN_VALUE), 0x8000);
+});
+
 test('what no half can hold is infinite', () => {
   assert.equal(float16Value(float16Bits(65_520)), Infinity);
   assert.equal(float16Value(float16Bits(-1e30)), -Infinity);
