@@ -57,7 +57,7 @@ export function numbersOfBytes(bytes: Uint8Array, datatype: Exclude<DataType, 's
   const none = newData(datatype, 0) as NumericData;
   const View = none.constructor as new (buffer: ArrayBufferLike, byteOffset: number, length: number) => NumericData;
   if (bytes.byteOffset % size === 0) return new View(bytes.buffer, bytes.byteOffset, count);
-  const copy = bytes.slice();
+  const copy = new Uint8Array(bytes);
   return new View(copy.buffer, 0, count);
 }
 

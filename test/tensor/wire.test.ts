@@ -18,6 +18,14 @@ test('aligned bytes are read where they lie, others are copied', () => {
   }
 });
 
+test('the bytes may be a Buffer, whose slices are views', () => {
+  for (let offset = 0; offset < 9; offset++) {
+    const buffer = Buffer.alloc(32);
+    buffer.writeDoubleLE(1.5, offset);
+    assert.deepEqual(tensorOfBytes(buffer.subarray(offset, offset + 8), [1], 'float64', 'x').data, Float64Array.of(1.5), String(offset));
+  }
+});
+
 test('bytes come back as they went', () => {
   for (const type of dataTypes.filter((each) => each !== 'string')) {
     const bytes = Uint8Array.from({ length: 8 }, (_, i) => i % 2);

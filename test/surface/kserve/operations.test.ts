@@ -74,6 +74,19 @@ test('integers beyond 2^53 keep every digit, whatever stands around them', async
   assert.equal(refused.status, 400);
 });
 
+test('a tensor is read wherever those before it end', async (t) => {
+  const { url } = await serveKserve(t);
+  for (const floats of [[1.5], [1.5, 2.5], [1.5, 2.5, 3.5]]) {
+    const { body, headerBytes } = inferBody([
+      { name: 'a', shape: [floats.length], datatype: 'FP32', bytes: new Uint8Array(Float32Array.from(floats).buffer) },
+      { name: 'b', shape: [2], datatype: 'INT64', bytes: new Uint8Array(BigInt64Array.of(7n, -8n).buffer) },
+    ]);
+    const { json } = await infer(url, 'two', body, { 'inference-header-content-length': String(headerBytes) });
+    const data = Object.fromEntries(json.outputs.map((output: { name: string; data: number[] }) => [output.name, output.data]));
+    assert.deepEqual(data, { x: floats, y: [7, -8] });
+  }
+});
+
 test('a body without a header is the only input, and its length tells the shape', async (t) => {
   const { url } = await serveKserve(t);
   const raw = { 'inference-header-content-length': '0' };
