@@ -81,7 +81,7 @@ function chatCompletions(engine: AnswerEngine, options: ChatOptions): Operation<
     binaryTypes: [eventStream],
     timeoutMs: options.timeoutMs,
     decode: (bytes, call) => {
-      const input = decode(bytes, call, options);
+      const input = refusingDeepNesting(() => decode(bytes, call, options));
       if (input.streams) call.operation = { ...call.operation, streams };
       return input;
     },
@@ -89,6 +89,16 @@ function chatCompletions(engine: AnswerEngine, options: ChatOptions): Operation<
     encode: (output, _call, input) => encode(output, input),
     encodeError: openaiError,
   };
+}
+
+/** What can be parsed at any depth is written again for the cache's key, and for an upstream's model, by recursion. */
+function refusingDeepNesting<Value>(read: () => Value): Value {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof RangeError) throw new ServerError('REQUEST_INVALID', 'The body is nested too deeply.', { cause: error });
+    throw error;
+  }
 }
 
 function decode(bytes: Uint8Array, call: Call, options: ChatOptions): Input {
