@@ -3,10 +3,13 @@ import { test } from 'node:test';
 import { AnswerEngine } from '../../../src/engine/answer.ts';
 import { EmbedEngine } from '../../../src/engine/embed.ts';
 import { ServerError } from '../../../src/errors.ts';
+import { Metrics } from '../../../src/metrics.ts';
+import { entryOperations } from '../../../src/surface/query/entries.ts';
 import { queryOperations } from '../../../src/surface/query/operations.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
+import { openCache } from '../../cache/semantic/support.ts';
 import { ChatServer } from '../../support/chat-server.ts';
-import { callOperation, heldRegistry } from '../../support/held-model.ts';
+import { callOperation, heldModel, heldRegistry } from '../../support/held-model.ts';
 
 test('the upstream answers while there is neither a cache nor a model to compare questions', async (t) => {
   const chat = await ChatServer.start(t);
@@ -27,3 +30,37 @@ test('the upstream answers while there is neither a cache nor a model to compare
   assert.equal(json().response, ChatServer.answerTo('Why?', 1));
   assert.equal(json().embedding_dimension, null);
 });
+
+const finished = { message: { role: 'assistant', content: 'x' }, finish_reason: 'stop' };
+
+for (const [what, stored, response] of [
+  ['has no choices', { completion: { choices: [] }, upstreamMs: 1 }, null],
+  ['has a choice that is none', { completion: { choices: [null] }, upstreamMs: 1 }, null],
+  ['has no text', { completion: { choices: [{ ...finished, message: { content: 3 } }] }, upstreamMs: 1 }, null],
+  ['counts tokens in words', { completion: { choices: [finished], usage: { total_tokens: 'many' } }, upstreamMs: 1 }, 'x'],
+  ['took less than no time', { completion: { choices: [finished] }, upstreamMs: -1 }, 'x'],
+] as const) {
+  test(`an entry of somebody else's that ${what} breaks neither its question nor the list`, async (t) => {
+    const cache = await openCache(t);
+    const metrics = new Metrics('0.0.0');
+    const engine = new AnswerEngine({
+      cache: () => Promise.resolve(cache),
+      engine: heldModel().engine,
+      model: 'held',
+      upstream: undefined,
+      observer: {
+        saved: (upstreamMs, tokens) => metrics.semantic.saved(upstreamMs, tokens), upstreamEnded: () => {}, joined: () => {}, bypassed: () => {},
+      },
+      onError: (error) => assert.fail(String(error)),
+    });
+    const [query] = queryOperations(engine, { model: '', timeoutMs: 5000, forwardsKey: false });
+    const [put, list] = entryOperations(engine, { model: '' });
+    await callOperation(put!, { query: 'Why?', response: 'Because.' });
+    const [entry] = cache.list('default', { offset: 0, limit: 1, tag: undefined }).entries;
+    await cache.put(entry!.partition, { ...entry!, vector: undefined, answer: Buffer.from(JSON.stringify(stored)), ttlMs: undefined });
+    const answer = await callOperation(query!, { query: 'Why?' });
+    assert.deepEqual([answer.status, answer.json().response], [200, response]);
+    const listed = await callOperation(list!, undefined);
+    assert.deepEqual([listed.status, listed.json().entries[0].response], [200, response]);
+  });
+}
