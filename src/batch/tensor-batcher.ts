@@ -124,22 +124,41 @@ export class TensorBatcher implements TensorBackend {
 
   async #start(batch: readonly Waiting[]): Promise<void> {
     this.#running += 1;
+    await this.#run(batch);
+    this.#running -= 1;
+    this.#dispatch();
+  }
+
+  /** What the model refuses may be one request's fault: then each runs again by itself. Never rejects. */
+  async #run(batch: readonly Waiting[]): Promise<void> {
     const startedMs = performance.now();
+    let result: TensorResult | ServerError;
     try {
-      const { outputs, queueMs, runMs } = await this.#backend.run(joined(batch));
-      const rows = batch.map((waiting) => waiting.rows);
-      const parts = split(outputs, rows);
-      const batchRows = rows.reduce((sum, count) => sum + count, 0);
-      batch.forEach(({ queuedMs, resolve }, i) => {
-        const result = { outputs: parts[i]!, queueMs: startedMs - queuedMs + queueMs, runMs };
-        resolve(i === 0 ? { ...result, batchRows } : result);
-      });
+      result = await this.#backend.run(joined(batch));
     } catch (error) {
-      for (const { reject } of batch) reject(toServerError(error));
-    } finally {
-      this.#running -= 1;
-      this.#dispatch();
+      result = toServerError(error);
     }
+    if (result instanceof ServerError && result.code === 'BACKEND_FAILED' && batch.length > 1) {
+      for (const waiting of batch) await this.#run([waiting]);
+    } else {
+      answer(batch, result, startedMs);
+    }
+  }
+}
+
+function answer(batch: readonly Waiting[], result: TensorResult | ServerError, startedMs: number): void {
+  try {
+    if (result instanceof ServerError) throw result;
+    const { outputs, queueMs, runMs } = result;
+    const rows = batch.map((waiting) => waiting.rows);
+    const parts = split(outputs, rows);
+    const batchRows = rows.reduce((sum, count) => sum + count, 0);
+    batch.forEach(({ queuedMs, resolve }, i) => {
+      const own = { outputs: parts[i]!, queueMs: startedMs - queuedMs + queueMs, runMs };
+      resolve(i === 0 ? { ...own, batchRows } : own);
+    });
+  } catch (error) {
+    for (const { reject } of batch) reject(toServerError(error));
   }
 }
 

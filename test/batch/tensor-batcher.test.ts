@@ -96,13 +96,31 @@ test('what waits too long or for nobody never runs', async () => {
   assert.deepEqual(valuesOf(await waits), [3]);
 });
 
-test('an error reaches every request of its run, and no other', async () => {
+test('what the model refuses fails the request that brought it, and none that shared its run', async () => {
+  const { backend, ask, sizes } = batcher({ queueDelayMs: 5 });
+  const [good, bad] = [ask([1, 2]), ask([3])];
+  await until(() => backend.runs.length === 1, 'they run');
+  const other = ask([4]);
+  backend.runs[0]!.reject(new ServerError('BACKEND_FAILED'));
+  await until(() => backend.runs.length === 2, 'the first runs alone');
+  backend.answer(1);
+  await until(() => backend.runs.length === 3, 'so does the second');
+  backend.runs[2]!.reject(new ServerError('BACKEND_FAILED'));
+  await assert.rejects(bad!, { code: 'BACKEND_FAILED' });
+  await until(() => backend.runs.length === 4, 'the other runs');
+  backend.answer(3);
+  assert.deepEqual([valuesOf(await good!), valuesOf(await other)], [[1, 2], [4]]);
+  assert.deepEqual(sizes(), [3, 2, 1, 1]);
+  assert.deepEqual([(await good!).batchRows, (await other).batchRows], [2, 1]);
+});
+
+test('what is not about the inputs reaches every request of its run, and no other', async () => {
   const { backend, ask } = batcher({ queueDelayMs: 5 });
   const together = [ask([1]), ask([2])];
   await until(() => backend.runs.length === 1, 'they run');
   const other = ask([3]);
-  backend.runs[0]!.reject(new ServerError('BACKEND_FAILED'));
-  await Promise.all(together.map((each) => assert.rejects(each, { code: 'BACKEND_FAILED' })));
+  backend.runs[0]!.reject(new ServerError('MODEL_STUCK'));
+  await Promise.all(together.map((each) => assert.rejects(each, { code: 'MODEL_STUCK' })));
   await until(() => backend.runs.length === 2, 'the other runs');
   backend.answer(1);
   assert.deepEqual(valuesOf(await other), [3]);
