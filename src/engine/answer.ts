@@ -99,9 +99,9 @@ export class AnswerEngine {
     return this.#parts.cache();
   }
 
-  /** Of the vectors that questions are compared by; 0 while no model makes them. */
-  async dimension(): Promise<number> {
-    return this.#parts.engine.vectorModel(this.#parts.model).then(({ dimension }) => dimension, () => 0);
+  /** Of the vectors that questions are compared by; null while no model makes them. */
+  dimension(): Promise<number | null> {
+    return this.#parts.engine.vectorModel(this.#parts.model).then(({ dimension }) => dimension, () => null);
   }
 
   get hasUpstream(): boolean {

@@ -118,7 +118,7 @@ test('the upstream answers while the model that compares questions cannot', asyn
   const server = await startServerProcess(t, { UPSTREAM_URL: upstream.url, UPSTREAM_MODEL: 'gpt-test', SEMANTIC_MODEL: 'absent' });
   const call = await caller(server.url);
   const { status, json } = await call('POST', '/query', { query: 'What is a cache?' });
-  assert.deepEqual([status, json['response'], json['embedding_dimension']], [200, ChatServer.answerTo('What is a cache?', 1), 0]);
+  assert.deepEqual([status, json['response'], json['embedding_dimension']], [200, ChatServer.answerTo('What is a cache?', 1), null]);
 });
 
 test('entries that another program wrote are answered where they hold a text, whatever else they hold', async (t) => {

@@ -64,8 +64,7 @@ function query(engine: AnswerEngine, options: QueryOptions): AnyOperation {
     },
     async run({ cached, bytes }, call) {
       const answered = await engine.answer({ cached, body: bytes, streams: false, authorization: options.forwardsKey ? call.header('authorization') : '' }, call);
-      // The upstream answers without the model, too.
-      const dimension = await engine.dimension().catch(() => null);
+      const dimension = await engine.dimension();
       if (answered.from === 'nowhere') return { answered, completion: undefined, dimension };
       if (answered.from !== 'upstream') return { answered, completion: answered.completion, dimension };
       const { response, leave } = answered;
