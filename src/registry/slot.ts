@@ -27,6 +27,8 @@ export class Slot<Model extends Loaded> {
   readonly #onIdle: () => void;
   #held: Held<Model> | undefined;
   #loading: Promise<Held<Model>> | undefined;
+  /** Before there is a promise of it: whoever makes room for the model counts it. */
+  #isLoading = false;
   #draining: Promise<void> | undefined;
   #reloading: Promise<void> | undefined;
   #nextReload: Promise<void> | undefined;
@@ -48,7 +50,7 @@ export class Slot<Model extends Loaded> {
   get state(): SlotState {
     if (this.#lost !== undefined) return 'stuck';
     if (this.#held !== undefined) return 'ready';
-    if (this.#loading !== undefined) return 'loading';
+    if (this.#isLoading) return 'loading';
     if (this.#draining !== undefined) return 'draining';
     return this.#failure === undefined ? 'absent' : 'failed';
   }
@@ -187,6 +189,7 @@ export class Slot<Model extends Loaded> {
   }
 
   async #loadNow(): Promise<Held<Model>> {
+    this.#isLoading = true;
     try {
       // Two copies of a model may not fit into memory.
       if (this.#draining !== undefined) await this.#draining;
@@ -198,6 +201,8 @@ export class Slot<Model extends Loaded> {
       const error = toServerError(thrown);
       this.#failure = { error, atMs: performance.now() };
       throw error;
+    } finally {
+      this.#isLoading = false;
     }
   }
 

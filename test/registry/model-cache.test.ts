@@ -79,3 +79,14 @@ test('a model in use does not time out', async (t) => {
   assert.equal(slot('a').state, 'ready');
   lease.release();
 });
+
+test('room is made before a model is loaded, not after', async (t) => {
+  const { add, use, slot, cache, evictions } = setup(t, { modelsMax: 1 });
+  add('a');
+  add('b');
+  await use('a');
+  const lease = await slot('b').lease();
+  assert.deepEqual(evictions, [{ name: 'a', reason: 'lru' }]);
+  assert.equal(cache.loadedCount, 1);
+  lease.release();
+});
