@@ -32,7 +32,7 @@ export function scanTensorFolder(directory: string): TensorFiles[] {
     const bare = /^(.+)\.onnx$/.exec(entry.name)?.[1];
     if (bare !== undefined && nameForm.test(bare)) add(found, bare, bare, at, undefined);
     if (!nameForm.test(entry.name) || bare !== undefined) continue;
-    const inside = entriesOf(at).map(({ name }) => name);
+    const inside = namesIn(at);
     // A model of texts, whose folder has versions of nothing.
     if (inside.includes('tokenizer.json')) continue;
     if (inside.includes('model.onnx'))
@@ -78,6 +78,15 @@ function fileStat(file: string): Stats | undefined {
     return stat.isFile() ? stat : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** None of what cannot be looked into, such as a link to itself: one bad entry must not hide the others. */
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }
 

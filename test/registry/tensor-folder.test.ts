@@ -31,6 +31,7 @@ test('finds versions in the three layouts and passes over what is none', (t) => 
   mkdirSync(path.join(folder, 'camera/3.0/model.onnx'), { recursive: true });
   symlinkSync(path.join(folder, 'alone'), path.join(folder, 'linked'));
   symlinkSync(path.join(folder, 'gone'), path.join(folder, 'broken'));
+  symlinkSync(path.join(folder, 'itself'), path.join(folder, 'itself'));
   const found = scanTensorFolder(folder);
   assert.deepEqual(
     found.map(({ name, version, manifestFile }) => [name, version, manifestFile !== undefined]),
