@@ -53,8 +53,10 @@ export type ReceiveModel = (source: AsyncIterable<Uint8Array>) => Promise<void>;
 
 const onnxName = 'model.onnx';
 const manifestName = 'manifest.json';
-/** They are paths of the server: a model so called could not be asked for. */
-const reservedNames: readonly string[] = ['upload', 'compare'];
+/** Paths of the server, and what marks a folder as an embedding model's: a model so called could not be asked for. */
+const reservedNames: readonly string[] = ['upload', 'compare', 'tokenizer.json'];
+/** A listing takes what ends so for a file, and would not find the model in the folder. */
+const fileEnding = '.onnx';
 
 export class ModelUploads {
   readonly bytesMax: number;
@@ -161,9 +163,10 @@ export class ModelUploads {
 }
 
 function checkName(text: string, field: 'name' | 'version'): void {
-  if (isModelName(text) && !reservedNames.includes(text.toLowerCase())) return;
+  const plain = text.toLowerCase();
+  if (isModelName(text) && !reservedNames.includes(plain) && !plain.endsWith(fileEnding)) return;
   const detail = `'${field}' must be 1 to 128 letters, digits, dots, dashes and underscores, begin with a letter or digit, ` +
-    `and be none of ${reservedNames.join(', ')}.`;
+    `not end in ${fileEnding}, and be none of ${reservedNames.join(', ')}.`;
   throw new ServerError('REQUEST_INVALID', detail, { field });
 }
 

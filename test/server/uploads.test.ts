@@ -81,13 +81,13 @@ test('names that are none, wrong hashes and other sites are refused', async (t) 
   mkdirSync(path.join(directory, 'texts'));
   symlinkSync(tmpdir(), path.join(directory, 'linked'));
   const server = await startUploads(t, directory, { MAX_UPLOAD_SIZE: '100KB' });
-  const names = ['../../x', '..', '/etc/x', 'a/b', 'a\\b', '%2e%2e', '.hidden', '-flag', '__proto__', 'upload', 'x'.repeat(300), 'a\0b', ''];
+  const names = ['../../x', '..', '/etc/x', 'a/b', 'a\\b', '%2e%2e', '.hidden', '-flag', '__proto__', 'upload', 'model.onnx', 'tokenizer.json', 'x'.repeat(300), 'a\0b', ''];
   for (const version of names) {
     const { status, body } = await upload(server, doubling, { version });
     assert.equal(status, 400, version);
     assert.equal(body.extra[0].key, 'version');
   }
-  assert.equal((await upload(server, doubling, { version: '1', name: '../x' })).status, 400);
+  for (const name of ['../x', 'math.onnx']) assert.equal((await upload(server, doubling, { version: '1', name })).status, 400);
   assert.equal((await upload(server, doubling, { version: '1' }, '../../x.onnx')).status, 400);
   assert.equal((await upload(server, doubling, { version: '1', sha256: 'ab'.repeat(32) })).status, 400);
   assert.equal((await upload(server, doubling, { version: '1', other: '1' })).body.extra[0].key, 'other');
