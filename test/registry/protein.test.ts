@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -37,7 +37,8 @@ test('encoders of text are not', () => {
 
 test('the first folder of proteins is found among others', (t) => {
   const directory = proteinModels(t, 'b-proteins');
-  mkdirSync(path.join(directory, 'a-other'));
+  mkdirSync(path.join(directory, 'a-other', 'tokenizer.json'), { recursive: true });
+  symlinkSync(path.join(directory, 'a-itself'), path.join(directory, 'a-itself'));
   writeFileSync(path.join(directory, 'file'), '');
   assert.equal(findProteinFolder(directory), path.join(directory, 'b-proteins'));
   assert.equal(findProteinFolder(path.join(directory, 'a-other')), undefined);
