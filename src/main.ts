@@ -30,7 +30,11 @@ try {
     process.stdout.write(`${invocation.text.trimEnd()}\n`);
   }
 } catch (error) {
-  if (!(error instanceof ExitError)) throw error;
+  if (!(error instanceof ExitError)) {
+    // A bug, or a fault of the machine that has no words of ours. Thrown on, it would end with Node's own code.
+    console.error(error);
+    process.exit(exitCodes.internal.code);
+  }
   console.error(`ortserve: ${error.message}`);
   process.exitCode = error.exitCode;
 }

@@ -61,9 +61,21 @@ export type Server = {
 
 /**
  * Starts to listen, then loads the model: probes answer at once, requests wait for the load. Throws
- * ManifestError for a model folder that makes no sense and ListenError for a port that cannot be had.
+ * ManifestError for a model folder that makes no sense and ListenError for a port that cannot be had, and then leaves
+ * nothing open that would keep the process.
  */
 export async function startServer(config: Config, log: Log): Promise<Server> {
+  const opened: (() => unknown)[] = [];
+  try {
+    return await start(config, log, opened);
+  } catch (error) {
+    await Promise.allSettled(opened.map((close) => close()));
+    throw error;
+  }
+}
+
+/** @param opened gets the end of each part that must be ended should a later one fail */
+async function start(config: Config, log: Log, opened: (() => unknown)[]): Promise<Server> {
   const version = packageVersion();
   const metrics = new Metrics(version);
   const cache = modelCache(config, metrics, log);
@@ -74,10 +86,12 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
   const history = config.historyEnabled ? newHistory(config, metrics, log) : undefined;
   const { atStart, onDemand, protein } = embeddingModels(config, metrics, log, stuck.add);
   const embeddingCache = await openEmbeddingCache(config, metrics, log);
+  opened.push(() => embeddingCache?.close());
   const engine = new EmbedEngine(registry, config.allowDimensions, embeddingCache);
   const openTriton = config.tritonUrl === undefined ? undefined : await tritonOpener(config.tritonUrl, config, metrics, log);
   let triton: TritonModels | undefined;
   const answers = await openAnswers(config, { engine, metrics, log, defaultModel: atStart[0]!.name });
+  opened.push(() => answers.close());
   let accepting = true;
   let starting = true;
   const kserve = kserveParts(config, { version, registry, tensors, engine, history, accepting: () => accepting, starting: () => starting });
@@ -114,6 +128,7 @@ export async function startServer(config: Config, log: Log): Promise<Server> {
 
   const access = openKeys(config, log);
   const redis = config.rateLimitEnabled ? await connectLimiterRedis(config, log) : undefined;
+  opened.push(() => redis?.disconnect());
   const uws = await loadUws();
   const rules = {
     requestTimeoutMs: config.requestTimeoutMs,

@@ -1,7 +1,7 @@
 // Starting: what goes wrong is one readable line and a code that scripts can tell apart.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -44,6 +44,23 @@ test('a port in use ends with 69', async (t) => {
   const { status, stderr } = start(t, { PORT: String(server.port) });
   assert.equal(status, 69);
   assert.match(stderr, new RegExp(String(server.port)));
+});
+
+test('so it does where connections were opened before, though nothing answers them', async (t) => {
+  const server = await startServerProcess(t, {}, { waitReady: false });
+  const redis = { REDIS_URL: 'redis://127.0.0.1:1', ENABLE_RATE_LIMIT: 'true' };
+  assert.equal(start(t, { PORT: String(server.port), ...redis }).status, 69);
+  assert.equal(start(t, { API_KEYS_FILE: '/nonexistent/keys.json', ...redis }).status, 78);
+});
+
+test('a failure that nobody foresaw ends with 70', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const itself = join(directory, 'itself');
+  symlinkSync(itself, itself);
+  const { status, stderr } = start(t, { MODEL_DIR: itself });
+  assert.equal(status, 70);
+  assert.match(stderr, /ELOOP/);
 });
 
 test('a model file that cannot be opened ends with 78, and its path is in the log only', async (t) => {
