@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The program: reads the command line, serves until a signal, ends with a code that says why.
 import { ExitError, exitCodes, readCommandLine } from './command/cli.ts';
+import { timerMsMax } from './config/option.ts';
 import type { Config } from './config.ts';
 import { createLog, type Log } from './log.ts';
 import { killProcess, replaceProcess } from './assembly/replace.ts';
@@ -100,7 +101,7 @@ async function drain(
   server: Server, config: Config, log: Log, reason: object, finish: (isLate: boolean) => void,
 ): Promise<void> {
   log.info(reason, 'draining');
-  const deadline = setTimeout(() => finish(true), config.drainDelayMs + config.shutdownTimeoutMs);
+  const deadline = setTimeout(() => finish(true), Math.min(timerMsMax, config.drainDelayMs + config.shutdownTimeoutMs));
   deadline.unref();
   await server.close();
   finish(false);

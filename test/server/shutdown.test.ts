@@ -69,6 +69,11 @@ test('while it drains, readiness is off and connections close after their answer
   assert.deepEqual(await ended, { code: 0, signal: null });
 });
 
+test('the longest deadline is one, also after a delay', async (t) => {
+  const server = await startServerProcess(t, { DRAIN_DELAY: '1', SHUTDOWN_TIMEOUT: '2147483' });
+  assert.deepEqual(await server.stop('SIGTERM'), { code: 0, signal: null });
+});
+
 test('a second signal ends it at once', async (t) => {
   const server = await startServerProcess(t, { DRAIN_DELAY: '30' });
   void server.stop('SIGTERM');
