@@ -15,7 +15,7 @@ import type { Metrics } from '../metrics.ts';
 import type { ModelFacts } from '../metrics/model-series.ts';
 import { EmbeddingModel } from '../registry/embedding-model.ts';
 import { modelIdentity } from '../registry/identity.ts';
-import { readManifest } from '../registry/manifest.ts';
+import { ManifestError, readManifest } from '../registry/manifest.ts';
 import { checkIdentity, checkPrecision, exactFileBeside, isPrecise } from '../registry/precision-check.ts';
 import { ModelCache } from '../registry/model-cache.ts';
 import { findProteinFolder } from '../registry/protein.ts';
@@ -60,23 +60,37 @@ export function embeddingModels(config: Config, metrics: Metrics, log: Log, onSt
   const fromHub = (repository: string) => makeEntry(nameOf(repository), () => pullManifest(repository, config, log), false);
   // Nobody who asked for other models by name meant the embedded one, too.
   const folder = config.modelPath !== undefined || config.models.length === 0;
-  const listed = config.models.map(nameOf);
+  const repositories = [...new Set(config.models)];
+  const listed = repositories.map(nameOf);
   // A client's wish alone never makes the server fetch anything: the operator has named these.
   const allowed = config.allowedModels.filter((name) => {
     return repositoryPattern.test(name) && !listed.includes(nameOf(name)) && !(folder && nameOf(name) === first.name);
   });
   const proteinFolder = config.modelDirectory === undefined ? undefined : findProteinFolder(config.modelDirectory);
   const protein = folder && first.protein ? undefined : proteinFolder;
+  refuseEqualNames([
+    ...(folder ? [first.name] : []),
+    ...listed,
+    ...(protein === undefined ? [] : [path.basename(protein)]),
+    ...(config.tritonUrl === undefined ? [] : config.tritonModels),
+  ]);
   const fromFolder = (directory: string) => {
     const name = path.basename(directory);
     return makeEntry(name, async () => readManifest(directory, { ...manifestWants(config), name }), false);
   };
   return {
     // The first model stays: somebody who starts a server for one model wants it to answer at once.
-    atStart: [...(folder ? [makeEntry(first.name, readFirst, true)] : []), ...config.models.map(fromHub)],
+    atStart: [...(folder ? [makeEntry(first.name, readFirst, true)] : []), ...repositories.map(fromHub)],
     onDemand: [...allowed.map(fromHub), ...(protein === undefined ? [] : [fromFolder(protein)])],
     protein: protein === undefined ? (folder && first.protein ? first.name : undefined) : path.basename(protein),
   };
+}
+
+/** Of two with one name a client could reach only one, and the other would never be closed. */
+function refuseEqualNames(names: readonly string[]): void {
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return;
+  throw new ManifestError(`Two models have the name ${twice}: MODELS takes one revision of each, and MODEL_NAME must be another.`);
 }
 
 function patienceOf({ stuckMsMax }: Config, onStuck: () => void): Patience | undefined {

@@ -30,6 +30,14 @@ test('models of the hub are loaded at the start, and allowed ones by their first
   assert.equal(server.lines.filter(({ msg, model }) => msg === 'model ready' && model === second).length, 1);
 });
 
+test('a model that is named twice is loaded once, and the server ends by itself', async (t) => {
+  const hub = await HubServer.start(t, { [repoId]: { files: tinyFiles } });
+  const options = { MODELS: `${repoId},${repoId}`, SHUTDOWN_TIMEOUT: '5', HF_ENDPOINT: hub.url, HF_HOME: newFolder(t) };
+  const server = await startServerProcess(t, options);
+  assert.equal(server.lines.filter(({ msg }) => msg === 'model ready').length, 1);
+  assert.deepEqual(await server.stop(), { code: 0, signal: null });
+});
+
 test('a model that the hub does not have is a 503 that names no place, and the server goes on', async (t) => {
   const hub = await HubServer.start(t, { [repoId]: { files: tinyFiles } });
   const server = await startServerProcess(t, {

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { tinyBertDirectory } from '../support/fixtures.ts';
 import { mainFile, serverEnvironment, startServerProcess } from '../support/server-process.ts';
 
 function start(t: TestContext, options: Record<string, string>, args: readonly string[] = []) {
@@ -37,6 +38,18 @@ test('a model folder that is none ends with 78 and a line that names it', (t) =>
   assert.equal(status, 78);
   assert.match(stderr, /\/nonexistent\/model/);
   assert.doesNotMatch(stderr, /\n\s+at /);
+});
+
+test('two models of one name end with 78', (t) => {
+  for (const options of [
+    { MODELS: 'org/name,org/name@v2' },
+    { MODELS: 'org/name', MODEL_PATH: tinyBertDirectory, MODEL_NAME: 'org/name' },
+    { TRITON_URL: '127.0.0.1:1', TRITON_MODEL: 'name', MODEL_NAME: 'name' },
+  ]) {
+    const { status, stderr } = start(t, options);
+    assert.equal(status, 78);
+    assert.match(stderr, /^ortserve: Two models have the name /);
+  }
 });
 
 test('a port in use ends with 69', async (t) => {
