@@ -9,7 +9,10 @@ export class KeyFile {
   readonly #onChange: (outcome: { keys: number } | { error: Error }) => void;
   readonly #timer: NodeJS.Timeout;
   #keys: readonly ApiKey[];
+  /** Of what was read last. */
   #stamp: string;
+  /** The code of what kept it from being read since. */
+  #failure: string | undefined;
 
   /** Throws KeyListError when the first reading fails. */
   constructor(file: string, onChange: (outcome: { keys: number } | { error: Error }) => void = () => {}) {
@@ -38,16 +41,18 @@ export class KeyFile {
   #poll(): void {
     try {
       const stamp = stampOf(this.#file);
-      if (stamp === this.#stamp) return;
-      this.#stamp = stamp;
-      this.#keys = parseKeyList(readFileSync(this.#file, 'utf8'));
-      this.#onChange({ keys: this.#keys.length });
-    } catch (error) {
-      const gone = 'missing';
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-        if (this.#stamp === gone) return;
-        this.#stamp = gone;
+      if (stamp !== this.#stamp) {
+        const text = readFileSync(this.#file, 'utf8');
+        this.#stamp = stamp;
+        this.#keys = parseKeyList(text);
+        this.#onChange({ keys: this.#keys.length });
       }
+      this.#failure = undefined;
+    } catch (error) {
+      // What cannot be read is tried again each time, and told of once.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== undefined && code === this.#failure) return;
+      this.#failure = code;
       this.#onChange({ error: error as Error });
     }
   }

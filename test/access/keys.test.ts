@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { KeyFile } from '../../src/access/key-file.ts';
 import { findKey, hashKey, KeyListError, parseKeyList } from '../../src/access/keys.ts';
+import { keyFilePollMs } from '../../src/limits.ts';
 
 const key = 'a-key-of-enough-characters';
 const entry = { name: 'ci', key, scopes: ['infer'] };
@@ -70,4 +71,31 @@ test('a key file that changes is read again; one that breaks or goes leaves the 
   rmSync(file);
   await until(3);
   assert.equal(keyFile.keys.length, 2);
+});
+
+const skip = process.platform === 'win32' && 'Windows has no such permissions';
+test('a key file that could not be read is read once it can be, though it has not changed since', { skip, timeout: 20_000 }, async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  chmodSync(directory, 0o755);
+  const file = join(directory, 'keys.json');
+  writeFileSync(file, list(entry));
+  const outcomes: ({ keys: number } | { error: Error })[] = [];
+  const keyFile = new KeyFile(file, (outcome) => outcomes.push(outcome));
+  t.after(() => keyFile.close());
+  writeFileSync(join(directory, 'next'), list({ ...entry, name: 'second' }), { mode: 0o000 });
+  renameSync(join(directory, 'next'), file);
+  // Root may read everything.
+  const user = process.geteuid!();
+  if (user === 0) process.seteuid!(65_534);
+  try {
+    while (outcomes.length < 1) await sleep(20);
+    await sleep(2 * keyFilePollMs);
+    assert.deepEqual(outcomes.map((outcome) => 'error' in outcome && (outcome.error as NodeJS.ErrnoException).code), ['EACCES']);
+  } finally {
+    process.seteuid!(user);
+  }
+  chmodSync(file, 0o600);
+  while (outcomes.length < 2) await sleep(20);
+  assert.deepEqual(keyFile.keys.map(({ name }) => name), ['second']);
 });
