@@ -169,6 +169,10 @@ function schemaProblems(values: Partial<Record<OptionName, unknown>>, given: Rea
   if (!validator.Check(present)) {
     for (const { instancePath } of validator.Errors(present)) refused.add(instancePath.split('/')[1] ?? '');
   }
+  for (const [name, { option }] of options) {
+    const value = present[name];
+    if (typeof value === 'string' && option.isUsable?.(value) === false) refused.add(name);
+  }
   const problems = options.filter(([name]) => refused.has(name)).map(([name, schema]) => {
     const shown = given.get(name) ?? { text: String(values[name]), name, place: '' };
     return problemOf(schema, shown);

@@ -178,6 +178,16 @@ describe('bad values', () => {
     });
   });
 
+  test('an address that no client of Redis can read is refused before one shows it in an error', () => {
+    for (const password of ['hunter2/x', 'hunter2%x']) {
+      const [problem] = problems({ REDIS_URL: `redis://user:${password}@host:6379` });
+      assert.match(problem ?? '', /^REDIS_URL=\*\*\*: must be redis:/);
+    }
+    for (const url of ['redis://user:hunter2%2Fx@host:6379/1', 'rediss://[::1]:6379', '/run/redis.sock']) {
+      assert.deepEqual(problems({ REDIS_URL: url }), []);
+    }
+  });
+
   test('a secret is never shown, neither in a problem nor in the printed config', () => {
     const [problem] = problems({ REDIS_URL: 'http://user:hunter2@host' });
     assert.match(problem ?? '', /^REDIS_URL=\*\*\*: must be redis/);

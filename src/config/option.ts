@@ -18,6 +18,8 @@ export type OptionRow = {
   readonly secret?: true;
   /** What is allowed, in words, where type and bounds do not say it. */
   readonly allowed?: string;
+  /** What the schema lets through and still cannot be used: who meets it first would show it in an error. */
+  readonly isUsable?: (text: string) => boolean;
   /** Other spellings of a choice, in lower case without `-` and `_`. */
   readonly spellings?: Readonly<Record<string, string>>;
   /** A value we cannot read is ignored with a warning: other programs use the same variable. */

@@ -2,12 +2,25 @@
 import Type from 'typebox';
 import { row, upTo, yesNo } from '../option.ts';
 
+/** A password with a bare `/` or `%` makes a URL that has no meaning. */
+function isRedisAddress(text: string): boolean {
+  if (/^\/(?!\/)/.test(text)) return true;
+  try {
+    const { username, password } = new URL(text.startsWith('//') ? `redis:${text}` : text);
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export const storageOptions = {
   redisUrl: Type.Optional(Type.String({ pattern: '^(rediss?://\\S+|/\\S+)$', ...row({
     group: 'Storage', flag: 'redis-url', env: ['REDIS_URL'], secret: true,
     help: 'Redis for what several servers share. Unset: none. Other users of the machine can read flags: ' +
       'prefer the environment or REDIS_URL_FILE.',
-    allowed: 'redis://…, rediss://… or the path of a socket' }) })),
+    isUsable: isRedisAddress,
+    allowed: 'redis://…, rediss://… or the path of a socket, with %2F for / in a password and the like' }) })),
   dataDirectory: Type.String({ minLength: 1, default: './data', ...row({
     group: 'Storage', flag: 'data-dir', env: ['DATA_DIR'], help: 'Folder for what the server keeps.' }) }),
   historyEnabled: yesNo(true, {
