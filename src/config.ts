@@ -112,7 +112,8 @@ export function describeConfig({ config, origins }: ConfigReading): string {
 
 function readDotEnv(directory: string, problems: string[]): Readonly<Record<string, string | undefined>> {
   try {
-    return parseEnv(readFileSync(join(directory, '.env'), 'utf8'));
+    // Editors on Windows begin a file with a mark, which parseEnv takes for a part of the first name.
+    return parseEnv(readFileSync(join(directory, '.env'), 'utf8').replace(/^\uFEFF/, ''));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // A folder called .env is a Python environment, not ours.

@@ -69,6 +69,12 @@ describe('where a value comes from', () => {
     assert.ok(!('modelPath' in config));
   });
 
+  test('a .env of an editor on Windows is read from its first line on', (t) => {
+    const directory = folder(t, { '.env': '\uFEFFPORT=1\r\nMAX_BATCH_SIZE=5\r\n' });
+    const { config } = readConfig({ environment: {}, directory });
+    assert.deepEqual([config.port, config.batchInputsMax], [1, 5]);
+  });
+
   test('a folder called .env is not read', (t) => {
     const directory = folder(t);
     mkdirSync(join(directory, '.env'));
