@@ -13,7 +13,7 @@ import { History } from './history/history.ts';
 import { historyCloseMsMax } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import type { AnyOperation, CallObserver } from './operation.ts';
-import { embeddingModels, modelCache, modelFacts, tensorModels } from './assembly/models.ts';
+import { embeddingModels, modelCache, modelFacts, tensorModels, withoutRevisions } from './assembly/models.ts';
 import { openAnswers } from './assembly/answers.ts';
 import { Recovery } from './registry/recovery.ts';
 import { Registry } from './registry/registry.ts';
@@ -79,7 +79,7 @@ async function start(config: Config, log: Log, opened: (() => unknown)[]): Promi
   const version = packageVersion();
   const metrics = new Metrics(version);
   const cache = modelCache(config, metrics, log);
-  const registry = new Registry(cache, config.allowedModels);
+  const registry = new Registry(cache, withoutRevisions(config.allowedModels));
   const stuck = new StuckModels(metrics, log);
   const tensors = tensorModels(config, cache, metrics, log, stuck.add);
   const uploads = openUploads(config, tensors, metrics, log);

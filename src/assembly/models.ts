@@ -48,7 +48,7 @@ export type EmbeddingModels = {
 export function embeddingModels(config: Config, metrics: Metrics, log: Log, onStuck: OnStuck): EmbeddingModels {
   const first = firstManifest(config);
   const makeEntry = (name: string, read: () => Promise<EmbeddingManifest>, pinned: boolean) => {
-    return entryOf({ name, read, pinned: pinned || config.pinnedModels.includes(name) }, config, metrics, log, onStuck);
+    return entryOf({ name, read, pinned: pinned || isAmong(config.pinnedModels, name) }, config, metrics, log, onStuck);
   };
   // It is read for the first load; a later one sees what the folder then holds.
   let unused: EmbeddingManifest | undefined = first;
@@ -144,6 +144,17 @@ async function pullManifest(repository: string, config: Config, log: Log): Promi
 /** `org/name` of `org/name@revision`. */
 function nameOf(repository: string): string {
   return repository.split('@')[0]!;
+}
+
+/** Clients ask for `org/name` where the operator wrote `org/name@revision`. */
+export function withoutRevisions(names: readonly string[]): readonly string[] {
+  return names.map((name) => (repositoryPattern.test(name) ? nameOf(name) : name));
+}
+
+/** Any of a model's names stands for it. */
+function isAmong(names: readonly string[], name: string): boolean {
+  const meant = withoutRevisions(names);
+  return [name, ...aliasesOf(name)].some((each) => meant.includes(each));
 }
 
 /** `all-MiniLM-L6-v2` of `sentence-transformers/all-MiniLM-L6-v2`: sentence-transformers itself knows it so. */

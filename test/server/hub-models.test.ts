@@ -30,6 +30,34 @@ test('models of the hub are loaded at the start, and allowed ones by their first
   assert.equal(server.lines.filter(({ msg, model }) => msg === 'model ready' && model === second).length, 1);
 });
 
+test('a revision says which files are pulled, not what a model is called', { timeout: 60_000 }, async (t) => {
+  const hub = await HubServer.start(t, { [repoId]: { files: tinyFiles }, [second]: { files: tinyFiles } });
+  const server = await startServerProcess(t, {
+    MODELS: `${repoId}@main`,
+    ALLOWED_MODELS: `${repoId}@main,${second}@main`,
+    PINNED_MODELS: `${repoId}@main`,
+    MAX_CACHED_MODELS: '1',
+    HF_ENDPOINT: hub.url,
+    HF_HOME: newFolder(t),
+  });
+  for (const model of [repoId, second]) assert.equal((await embed(server, model)).status, 200);
+  const health = (await (await fetch(`${server.url}/health`)).json()) as { models: { state: string }[] };
+  assert.deepEqual(health.models.map(({ state }) => state).slice(0, 1), ['ready']);
+});
+
+test('a model that is pinned by its short name stays', async (t) => {
+  const hub = await HubServer.start(t, { [repoId]: { files: tinyFiles }, [second]: { files: tinyFiles } });
+  const server = await startServerProcess(t, {
+    MODELS: `${repoId},${second}`,
+    PINNED_MODELS: repoId.split('/')[1]!,
+    MAX_CACHED_MODELS: '1',
+    HF_ENDPOINT: hub.url,
+    HF_HOME: newFolder(t),
+  });
+  for (const model of [repoId, second]) assert.equal((await embed(server, model)).status, 200);
+  assert.ok(!server.lines.some(({ msg, model }) => msg === 'model leaves' && model === repoId));
+});
+
 test('a model that is named twice is loaded once, and the server ends by itself', async (t) => {
   const hub = await HubServer.start(t, { [repoId]: { files: tinyFiles } });
   const options = { MODELS: `${repoId},${repoId}`, SHUTDOWN_TIMEOUT: '5', HF_ENDPOINT: hub.url, HF_HOME: newFolder(t) };
