@@ -11,6 +11,8 @@ import type { RateLimiter } from '../rate-limit.ts';
 
 /** gRPC tells the peer as text, which is read as a proxy's would be. */
 const noAddress = new ArrayBuffer(0);
+/** Without brackets around IPv6, where it would be read as a part of the address. */
+const peerPort = /:\d+$/;
 
 export type GrpcCall = ServerUnaryCall<Buffer, Uint8Array> | ServerDuplexStream<Buffer, Uint8Array>;
 
@@ -73,7 +75,7 @@ export class GrpcPerformer {
 
   async #checkRate(operation: AnyOperation, grpcCall: GrpcCall): Promise<void> {
     if (operation.unlimited === true) return;
-    const verdict = await this.#rules.rateLimiter?.check(clientKey(noAddress, grpcCall.getPeer(), 1));
+    const verdict = await this.#rules.rateLimiter?.check(clientKey(noAddress, grpcCall.getPeer().replace(peerPort, ''), 1));
     if (verdict?.allowed === false) throw new ServerError('RATE_LIMITED', undefined, { retryAfterMs: verdict.resetMs });
   }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 import { status, type ServiceError } from '@grpc/grpc-js';
 import { authorizer } from '../../../src/access/access.ts';
@@ -11,6 +12,7 @@ import { until } from '../../support/until.ts';
 import { Gate } from '../support.ts';
 import { bytesOperation, connect, serve, serviceName } from './support.ts';
 
+const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
 const echo = bytesOperation('ModelInfer', (text: string) => text);
 const codeOf = async (promise: Promise<unknown>): Promise<string | undefined> => {
   return promise.then(() => 'OK', (error: ServiceError) => status[error.code]);
@@ -57,6 +59,14 @@ test('the rate limit counts gRPC calls, probes excepted', async (t) => {
   for (let i = 0; i < 3; i++) codes.push(await codeOf(client.call('ModelInfer', 'a')));
   assert.deepEqual(codes, ['OK', 'OK', 'RESOURCE_EXHAUSTED']);
   assert.equal(await codeOf(client.call('ServerLive', '')), 'OK');
+});
+
+test('clients of either family have a limit of their own', { skip: hasIpv6 ? false : 'no IPv6 here' }, async (t) => {
+  const rateLimiter = new RateLimiter({ requestsPerMinute: 1, trustedProxies: 0 });
+  const { port } = await serve(t, [echo], { rateLimiter, host: '::' });
+  const [six, four] = [connect(t, port, '[::1]'), connect(t, port)];
+  assert.deepEqual([await codeOf(six.call('ModelInfer', 'a')), await codeOf(six.call('ModelInfer', 'a'))], ['OK', 'RESOURCE_EXHAUSTED']);
+  assert.deepEqual([await codeOf(four.call('ModelInfer', 'a')), await codeOf(four.call('ModelInfer', 'a'))], ['OK', 'RESOURCE_EXHAUSTED']);
 });
 
 test('what is not listed is not implemented', async (t) => {

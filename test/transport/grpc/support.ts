@@ -32,8 +32,8 @@ export async function serve(
   return server;
 }
 
-export function connect(t: TestContext, port: number): RawGrpc {
-  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 });
+export function connect(t: TestContext, port: number, host = '127.0.0.1'): RawGrpc {
+  const client = new Client(`${host}:${port}`, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 });
   t.after(() => client.close());
   return new RawGrpc(client);
 }
