@@ -20,8 +20,8 @@ export class Connection implements PartSink {
   /** Whose rate limit it shares. */
   readonly #client: string;
   readonly #requests = new Map<string, SocketRequest>();
-  /** The bytes of requests that wait for the rate limiter, by their ids. */
-  readonly #entering = new Map<string, number>();
+  /** Requests that wait for the rate limiter, by their ids. */
+  readonly #entering = new Map<string, { readonly bytes: number; readonly call: Call }>();
   #socket: WebSocket<Attached> | undefined;
   /** When its reader last took something, or had nothing to take. */
   #tookMs = 0;
@@ -152,11 +152,11 @@ export class Connection implements PartSink {
     try {
       if (operation === undefined) throw new ServerError('ROUTE_NOT_FOUND', "There is no such 'op'.", { field: 'op' });
       this.#admit(bytes);
-      this.#entering.set(id, bytes);
+      this.#entering.set(id, { bytes, call });
       isHeld = true;
       call.caller = this.#setup.authorize?.(operation, this.#header) ?? call.caller;
       await this.#checkRate(operation);
-      if (this.#socket === undefined) throw new ServerError('CANCELLED');
+      if (this.#socket === undefined || call.cancelled) throw new ServerError('CANCELLED');
       isTold = true;
       const source = openSource(operation, message, call, this.#setup.observer);
       const resumable = fields['resumable'] === true && this.#setup.jobs.hasRoom;
@@ -195,7 +195,7 @@ export class Connection implements PartSink {
 
   /** What a connection has is counted where it is: a request that another one goes on with takes no room here. */
   #checkRoom(bytes: number, requests: readonly SocketRequest[]): void {
-    const held = [...this.#entering.values(), ...requests.map((request) => request.bytes)];
+    const held = [...this.#entering.values(), ...requests].map((each) => each.bytes);
     if (held.length < socketRequestsMax && held.reduce((sum, each) => sum + each, bytes) <= this.#bytesMax) return;
     throw new ServerError('QUEUE_FULL', `This connection has ${held.length} requests that are not finished.`, { retryAfterMs: 1000 });
   }
@@ -214,7 +214,8 @@ export class Connection implements PartSink {
 
   #cancel(id: string): void {
     const request = this.#requests.get(id);
-    if (request === undefined) return;
+    // One that waits for the rate limiter is told with the verdict.
+    if (request === undefined) return this.#entering.get(id)?.call.cancel();
     request.cancel();
     this.#notify(id, new ServerError('CANCELLED'));
   }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ServerError } from '../../src/errors.ts';
 import type { AnyOperation, Authorize } from '../../src/operation.ts';
-import { RateLimiter } from '../../src/transport/rate-limit.ts';
+import { RateLimiter, type RateVerdict } from '../../src/transport/rate-limit.ts';
 import { counting, item, serveSockets, streaming, summary } from './socket-support.ts';
 import { until } from '../support/until.ts';
 import { Gate, operation, request, RawClient, statuses } from './support.ts';
@@ -176,6 +176,27 @@ test('each request counts for the rate limit of its client', async (t) => {
   for (const id of ['1', '2', '3']) client.send({ id, op: 'echo', body: 1 });
   assert.equal((await client.end('3'))['error'].code, 'RATE_LIMITED');
   assert.equal((await client.end('2')).type, 'result');
+});
+
+test('a request that waits for the rate limiter can be cancelled, too', async (t) => {
+  const gate = new Gate();
+  class SlowLimiter extends RateLimiter {
+    override async check(client: string): Promise<RateVerdict> {
+      await gate.pass();
+      return super.check(client);
+    }
+  }
+  const made = { items: 0 };
+  const { connect, server, ended } = await serveSockets(t, [counting(made)], { rateLimiter: new SlowLimiter({ requestsPerMinute: 10, trustedProxies: 0 }) });
+  const client = await connect();
+  client.send({ id: '1', op: 'count', body: { count: 3 } }).send({ id: '1', op: 'cancel' }).send({ id: '2', op: 'ping' });
+  await client.next('pong');
+  gate.open();
+  assert.equal((await client.end('1'))['error'].code, 'CANCELLED');
+  await until(() => server.inFlight === 0, 'nothing is left');
+  assert.equal(made.items, 0);
+  assert.deepEqual(client.of('1').map(({ type }) => type), ['error']);
+  assert.deepEqual(ended.map(({ error }) => error?.code), ['CANCELLED']);
 });
 
 test('draining finishes what runs, takes no more, and closes with 1001', async (t) => {
