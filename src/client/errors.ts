@@ -37,7 +37,7 @@ export async function errorOf(response: Response): Promise<RequestError> {
   const text = await response.text().catch(() => '');
   let body: Fields = {};
   try {
-    body = JSON.parse(text) as Fields;
+    body = (JSON.parse(text) ?? {}) as Fields;
   } catch {
     // A proxy's page: the status says it all.
   }

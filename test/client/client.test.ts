@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import WebSocket from 'ws';
 import { Client, ConnectionError, RequestError } from '../../src/client/client.ts';
+import { errorOf } from '../../src/client/errors.ts';
 import type { SocketConstructor } from '../../src/client/stream.ts';
 import { waitMs } from '../../src/client/retry.ts';
 import { tinyBertDirectory } from '../support/fixtures.ts';
@@ -123,6 +124,13 @@ test('the client tries again when the server says so, no earlier', async (t) => 
   assert.deepEqual(await new Client({ url }).json('/x'), { ok: true });
   assert.equal(times.length, 4);
   assert.ok(times[1]! - times[0]! >= 79);
+});
+
+test('an error page of a proxy is an error of its status, whatever JSON it is', async () => {
+  for (const text of ['null', '"busy"', '[]', '7', '<html>']) {
+    const error = await errorOf(new Response(text, { status: 502 }));
+    assert.deepEqual([error.status, error.code, error.message], [502, 'HTTP_502', 'The server answered with 502.'], text);
+  }
 });
 
 test('the client gives up on what cannot succeed, after its tries, and where the wait is too long', async (t) => {
