@@ -2,7 +2,7 @@
 // made resumable go on where they were.
 import { ConnectionError } from './errors.ts';
 import { packMessage, unpackMessage, type Tensor } from './frames.ts';
-import { sleep, waitMs, withRetries, type RetryOptions } from './retry.ts';
+import { reasonOf, sleep, waitMs, withRetries, type RetryOptions } from './retry.ts';
 import { StreamedCall, type CallOptions, type Message } from './streamed-call.ts';
 
 export { StreamedCall } from './streamed-call.ts';
@@ -53,7 +53,7 @@ export class Stream {
   ): Promise<Stream> {
     const protocols = ['ortserve.v1', ...(apiKey === undefined ? [] : [`bearer.${protocolText(apiKey)}`])];
     const stream = new Stream(() => new WebSocket(url, protocols), retry);
-    await withRetries(() => stream.#open(), retry, signal);
+    await withRetries(() => stream.#open(signal), retry, signal);
     return stream;
   }
 
@@ -105,12 +105,19 @@ export class Stream {
     this.#failAll(new ConnectionError('The stream is closed.'), () => true);
   }
 
-  /** Resolves when the server has said hello. */
-  async #open(): Promise<void> {
+  /** Resolves when the server has said hello; `signal` ends the wait for that. */
+  async #open(signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted === true) throw reasonOf(signal);
     const socket = this.#connect();
     socket.binaryType = 'arraybuffer';
     // All listeners at once: the server's hello may come with the answer that opens the connection.
+    let leave!: () => void;
     const hello = new Promise<void>((resolve, reject) => {
+      leave = () => {
+        reject(reasonOf(signal!));
+        socket.close();
+      };
+      signal?.addEventListener('abort', leave, { once: true });
       socket.addEventListener('message', ({ data }: { data: unknown }) => {
         const message = readMessage(data);
         if (message.type === 'hello') {
@@ -129,7 +136,7 @@ export class Stream {
         if (this.#socket === socket) void this.#reconnect(error);
       });
     });
-    await hello;
+    await hello.finally(() => signal?.removeEventListener('abort', leave));
     if (this.#isClosed) return socket.close(1000, 'done');
     this.#socket = socket;
     for (const call of this.#calls.values()) call.resume();

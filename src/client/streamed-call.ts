@@ -45,6 +45,8 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
   #wake: (() => void) | undefined;
   #error: Error | undefined;
   #job: string | undefined;
+  /** A server that has no room to let it be resumed sends parts without numbers. */
+  #hasReceived = false;
   #receivedSeq = 0;
   #acknowledgedSeq = 0;
   #isStarted = false;
@@ -62,14 +64,19 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
   }
 
   get canResume(): boolean {
-    return this.#job !== undefined || (this.#options.resumable === true && this.#receivedSeq === 0);
+    return this.#job !== undefined || (this.#options.resumable === true && !this.#hasReceived);
   }
 
+  /** What cannot be sent fails this call alone: whoever starts it may be on the way to something else. */
   start(): void {
     this.#isStarted = true;
     const { body, params, tensors, binary, resumable } = this.#options;
     const fields = { id: this.id, op: this.#op, body, params, binary, resumable };
-    this.#carrier.send(fields, tensors);
+    try {
+      this.#carrier.send(fields, tensors);
+    } catch (thrown) {
+      this.fail(thrown instanceof Error ? thrown : new TypeError(String(thrown)));
+    }
   }
 
   /** On a new connection. What was never accepted is asked for again. */
@@ -87,6 +94,7 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
     }
     if (type === 'error' || type === 'rejected') return this.fail(errorOfFields(fields['error']));
     if (typeof fields['seq'] === 'number') this.#receivedSeq = fields['seq'];
+    this.#hasReceived = true;
     this.#messages.push(message);
     if (isLast(message)) {
       // All has arrived, so the server need not wait for the reader.

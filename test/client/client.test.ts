@@ -1,9 +1,10 @@
 // The client in Node, on the real server and on one that fails as told.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import WebSocket from 'ws';
+import WebSocket, { WebSocketServer } from 'ws';
 import { Client, ConnectionError, RequestError } from '../../src/client/client.ts';
 import { errorOf } from '../../src/client/errors.ts';
 import type { SocketConstructor } from '../../src/client/stream.ts';
@@ -101,10 +102,70 @@ test('the client and the server', async (t) => {
   });
 });
 
+test('a stream outlives what cannot be sent', async (t) => {
+  const { url } = await serveHello(t, (message) => ({ type: 'result', id: message.id }));
+  const stream = await new Client({ url, WebSocket: webSocket }).stream();
+  t.after(() => stream.close());
+  const strings = { texts: { datatype: 'string', shape: [1], data: ['a'] } };
+  const calls = Array.from({ length: 3 }, (_, i) => stream.call('echo', i === 1 ? {} : { tensors: strings }));
+  await assert.rejects(calls[0]!.next(), TypeError);
+  assert.equal((await calls[1]!.next()).value?.type, 'result');
+  await assert.rejects(calls[2]!.next(), TypeError);
+  assert.equal((await stream.call('echo').next()).value?.type, 'result');
+});
+
+test('what the server does not let resume is not asked for again once some of it came', async (t) => {
+  let asked = 0;
+  const { url, breakAll } = await serveHello(t, (message) => {
+    asked += 1;
+    return { type: 'item', id: message.id, n: asked };
+  });
+  const stream = await new Client({ url, WebSocket: webSocket }).stream();
+  t.after(() => stream.close());
+  const call = stream.call('count', { resumable: true });
+  assert.equal((await call.next()).value?.fields['n'], 1);
+  breakAll();
+  await assert.rejects(call.next(), ConnectionError);
+  assert.equal(asked, 1);
+});
+
+test('an abort ends the wait for a server that says nothing', { timeout: 5000 }, async (t) => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  silent.on('upgrade', () => {});
+  t.after(() => {
+    silent.close();
+    silent.closeAllConnections();
+  });
+  await once(silent, 'listening');
+  const client = new Client({ url: `http://127.0.0.1:${(silent.address() as AddressInfo).port}`, WebSocket: webSocket });
+  await assert.rejects(client.stream({ signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' });
+});
+
 test('the package offers it by its name', async () => {
   const found = (await import('ortserve/client' as string)) as object;
   assert.deepEqual(Object.keys(found).sort(), ['Client', 'ConnectionError', 'RequestError', 'Stream', 'StreamedCall']);
 });
+
+type Answer = (message: { id: string }) => object;
+
+/** Takes one request at a time and answers each as told. */
+async function serveHello(t: TestContext, answer: Answer): Promise<{ url: string; breakAll: () => void }> {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  server.on('connection', (socket) => {
+    socket.send(JSON.stringify({ type: 'hello', requests_max: 1 }));
+    socket.on('message', (bytes: Buffer) => {
+      const message = JSON.parse(bytes.toString()) as { id: string; op: string };
+      if (message.op !== 'cancel') socket.send(JSON.stringify(answer(message)));
+    });
+  });
+  const breakAll = (): void => server.clients.forEach((socket) => socket.terminate());
+  t.after(() => {
+    breakAll();
+    server.close();
+  });
+  await once(server, 'listening');
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, breakAll };
+}
 
 async function failing(t: TestContext, answers: readonly { status: number; headers?: Record<string, string> }[]): Promise<{ url: string; times: number[] }> {
   const times: number[] = [];
