@@ -162,10 +162,9 @@ export class Connection implements PartSink {
       const resumable = fields['resumable'] === true && this.#setup.jobs.hasRoom;
       const request = new SocketRequest({ id, bytes, caller: call.caller.name, resumable, source, onOver: () => this.#release(request) });
       this.#entering.delete(id);
-      this.#requests.set(id, request);
       this.#setup.jobs.add(request);
       if (request.job !== undefined) this.#say({ type: 'accepted', id, job: request.job });
-      request.attach(this);
+      this.#attach(request);
       void request.run();
     } catch (thrown) {
       this.#entering.delete(id);
@@ -233,7 +232,13 @@ export class Connection implements PartSink {
     }
     request.takeFrom();
     request.id = id;
-    this.#requests.set(id, request);
+    this.#attach(request);
+  }
+
+  /** What was said before may have cut this connection off. */
+  #attach(request: SocketRequest): void {
+    if (this.#socket === undefined) return request.detach();
+    this.#requests.set(request.id, request);
     request.attach(this);
   }
 

@@ -1,13 +1,20 @@
 // Readers that are slow, gone, or come back; raw data both ways.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Authorize } from '../../src/operation.ts';
+import type { Authorize, Call } from '../../src/operation.ts';
+import type { StreamEvent } from '../../src/operation/events.ts';
 import { counting, item, serveSockets, streaming, summary, type TestSocket } from './socket-support.ts';
 import { until } from '../support/until.ts';
 import { Gate, json, operation } from './support.ts';
 
 const echo = operation('POST', '/echo', (body) => body, { name: 'echo', decodeBody: (body: unknown) => body });
+
+async function* untilCancelled({ signal }: Call): AsyncGenerator<readonly StreamEvent[]> {
+  await once(signal, 'abort');
+  yield [];
+}
 
 /** A kilobyte an item: many times what sockets and the server hold for a reader. */
 const many = { count: 20_000, size: 1000 };
@@ -43,6 +50,29 @@ test('who reads nothing and makes the server talk is cut off', async (t) => {
     await sleep(5);
   }
   await until(() => server.connections === 0, 'the server cut it off');
+});
+
+test('a request whose connection is cut off while it begins waits for another one, as others do', { timeout: 60_000 }, async (t) => {
+  let begun = 0;
+  const waiting = streaming('waiting', (_input, call) => {
+    begun += 1;
+    return untilCancelled(call);
+  });
+  const { server, connect, ended } = await serveSockets(t, [waiting, counting()]);
+  // The cut comes with some word of the server's: in half of the tries that the request was accepted.
+  for (let tries = 0; tries < 6; tries++) {
+    const client = await connect();
+    await client.next('hello');
+    client.socket.pause();
+    client.send({ id: 'full', op: 'count', body: { count: 1000, size: 60_000 } });
+    for (let n = 0; n < 400 && server.connections > 0; n++) {
+      for (let i = 0; i < 200; i++) client.send({ id: `${n}.${i}`, op: 'waiting', body: {}, resumable: true }).send({ id: `${n}.${i}`, op: 'cancel' });
+      await sleep(5);
+    }
+    await until(() => server.connections === 0, 'the server cut it off');
+    const told = (): number => ended.filter(({ operation: name }) => name === 'waiting').length;
+    await until(() => told() + server.inFlight === begun, `each of ${begun} has been told of or waits`, 2000);
+  }
 });
 
 test('who reads nothing does not hold up draining', async (t) => {
