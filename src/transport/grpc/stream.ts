@@ -52,12 +52,17 @@ class OrderedAnswers {
   readonly #gone: AbortSignal;
   #running = 0;
   #last: Promise<void> = Promise.resolve();
+  #handedOver: Promise<void> = Promise.resolve();
   #onRoom: (() => void) | undefined;
+  #onHandedOver: (() => void) | undefined;
 
   constructor(stream: Stream, gone: AbortSignal) {
     this.#stream = stream;
     this.#gone = gone;
-    gone.addEventListener('abort', () => this.#onRoom?.(), { once: true });
+    gone.addEventListener('abort', () => {
+      this.#onRoom?.();
+      this.#onHandedOver?.();
+    }, { once: true });
   }
 
   /** Waits until one more may run. */
@@ -76,13 +81,20 @@ class OrderedAnswers {
     });
   }
 
-  /** All that were added have been answered, or nobody is there to read. */
-  sent(): Promise<void> {
-    return this.#last;
+  /** All that were added have been answered, or nobody is there to read. An error before that would overtake them. */
+  async sent(): Promise<void> {
+    // One that waited for room is added as soon as another is answered.
+    for (let last: Promise<void> | undefined; last !== this.#last;) await (last = this.#last);
+    await this.#handedOver;
   }
 
   async #send(bytes: Uint8Array): Promise<void> {
-    if (this.#gone.aborted || this.#stream.write(bytes)) return;
-    await once(this.#stream, 'drain', { signal: this.#gone }).catch(() => {});
+    if (this.#gone.aborted) return;
+    let hasRoom = true;
+    this.#handedOver = new Promise((resolve) => {
+      this.#onHandedOver = resolve;
+      hasRoom = this.#stream.write(bytes, () => resolve());
+    });
+    if (!hasRoom) await once(this.#stream, 'drain', { signal: this.#gone }).catch(() => {});
   }
 }

@@ -143,6 +143,25 @@ test('a server that drains answers what runs, ends streams and takes nothing new
   await drained;
 });
 
+// Of seventeen one has been read and waits for its turn.
+for (const count of [1, 5, 17]) test(`a server that drains answers all that a stream has asked for: ${count}`, async (t) => {
+  const gate = new Gate();
+  const wait = bytesOperation('ModelStreamInfer', async (text: string) => gate.pass().then(() => text));
+  const server = await serve(t, [wait], {}, ['ModelStreamInfer']);
+  const stream = connect(t, server.port).stream('ModelStreamInfer');
+  const answers: string[] = [];
+  stream.on('data', (answer: Buffer) => answers.push(String(answer)));
+  const ended = once(stream, 'error') as Promise<[ServiceError]>;
+  for (let i = 0; i < count; i++) stream.write(Buffer.from(String(i)));
+  await until(() => server.inFlight === Math.min(count, 16), 'as many run as may');
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const drained = server.drain();
+  gate.open();
+  assert.equal((await ended)[0].code, status.UNAVAILABLE);
+  assert.deepEqual(answers, Array.from({ length: count }, (_, i) => String(i)));
+  await drained;
+});
+
 test('health and reflection answer as their own clients ask', async (t) => {
   let ready = false;
   const server = await serve(t, [echo], { ready: () => ready });
