@@ -9,6 +9,7 @@ import { bodyBytesInFlightMax, grpcAnswerBytesMax, grpcHeaderBytesMax, grpcStrea
 import type { AnyOperation } from '../../operation.ts';
 import { ListenError } from '../listen.ts';
 import { grpcError, GrpcPerformer, type GrpcRules } from './call.ts';
+import { LibraryStreams } from './library-streams.ts';
 import { answerStream } from './stream.ts';
 
 // Its errors come back as errors; the lines it writes besides are not for a server's standard error.
@@ -47,11 +48,13 @@ export class GrpcServer {
   readonly #server: Server;
   readonly #performer: GrpcPerformer;
   readonly #health: HealthImplementation;
+  readonly #libraryStreams: LibraryStreams;
   readonly #serviceName: string;
   readonly #ready: () => boolean;
   readonly #poll: NodeJS.Timeout;
   readonly #draining = new AbortController();
   #port = 0;
+  #toldHealth: string | undefined;
 
   constructor({ name, methods, definition }: GrpcService, options: GrpcOptions) {
     this.#performer = new GrpcPerformer(options, bodyBytesInFlightMax);
@@ -61,8 +64,9 @@ export class GrpcServer {
     const handlers = methods.map((method) => [method.name, method.isStream ? this.#stream(method.operation) : this.#unary(method.operation)] as const);
     this.#server.addService(bytesService(methods), Object.fromEntries(handlers) as UntypedServiceImplementation);
     this.#health = new HealthImplementation({ '': 'NOT_SERVING', [name]: 'NOT_SERVING' });
-    this.#health.addToServer(this.#server);
-    new ReflectionService(definition, { services: [name] }).addToServer(this.#server);
+    this.#libraryStreams = new LibraryStreams(this.#server);
+    this.#health.addToServer(this.#libraryStreams);
+    new ReflectionService(definition, { services: [name] }).addToServer(this.#libraryStreams);
     this.#poll = setInterval(() => this.#tellHealth(), healthPollMs);
     this.#poll.unref();
   }
@@ -90,6 +94,7 @@ export class GrpcServer {
   async drain(): Promise<void> {
     this.#draining.abort();
     this.#tellHealth();
+    this.#libraryStreams.end();
     await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
   }
 
@@ -101,6 +106,9 @@ export class GrpcServer {
 
   #tellHealth(): void {
     const status = this.#ready() && !this.#draining.signal.aborted ? 'SERVING' : 'NOT_SERVING';
+    // Watchers are told whatever is set, whether it is new or not.
+    if (status === this.#toldHealth) return;
+    this.#toldHealth = status;
     for (const name of ['', this.#serviceName]) this.#health.setStatus(name, status);
   }
 

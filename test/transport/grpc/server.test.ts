@@ -162,6 +162,18 @@ for (const count of [1, 5, 17]) test(`a server that drains answers all that a st
   await drained;
 });
 
+test('who watches the health does not hold up draining', async (t) => {
+  const server = await serve(t, [echo]);
+  const watch = connect(t, server.port).stream('/grpc.health.v1.Health/Watch');
+  const told: number[] = [];
+  watch.on('data', (answer: Buffer) => told.push(answer[1]!));
+  watch.on('error', () => {});
+  watch.end(Buffer.alloc(0));
+  await until(() => told.length === 1, 'it is told');
+  const drained = await Promise.race([server.drain().then(() => true), new Promise((resolve) => setTimeout(resolve, 2000, false))]);
+  assert.deepEqual([drained, told], [true, [1, 2]]);
+});
+
 test('health and reflection answer as their own clients ask', async (t) => {
   let ready = false;
   const server = await serve(t, [echo], { ready: () => ready });
