@@ -11,6 +11,8 @@ export type ReplyStream = {
   readonly chunks: AsyncIterable<string | Uint8Array>;
   /** All chunks together, where that is known: then it is announced. */
   readonly lengthBytes?: number;
+  /** In place of the first pull where only the head was asked for: then nobody left. */
+  readonly skip?: () => void;
 };
 
 export type Reply = {
@@ -61,5 +63,9 @@ export function watched(stream: ReplyStream, ended: (error: ServerError | undefi
       return { done: true, value: undefined };
     },
   };
-  return { ...stream, chunks };
+  const skip = (): void => {
+    end(undefined);
+    inner.return?.().catch(() => {});
+  };
+  return { ...stream, chunks, skip };
 }

@@ -180,7 +180,8 @@ export class Exchange {
       if (closes || this.hangUp === 'ask') response.writeHeader('connection', 'close');
       if (hasBody) return this.#sendStream(body);
       if (this.headOnly && body.lengthBytes !== undefined) response.writeHeader('content-length', String(body.lengthBytes));
-      giveUp(body);
+      if (body.skip === undefined) giveUp(body);
+      else body.skip();
       response.endWithoutBody();
       return this.#close();
     }
