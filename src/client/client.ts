@@ -1,5 +1,5 @@
 // The client of ortserve for Node and browsers: no dependency, no Node module. HTTP here, WebSocket in stream.ts.
-import { ConnectionError, errorOf, RequestError } from './errors.ts';
+import { ConnectionError, errorOf } from './errors.ts';
 import { withRetries, type RetryOptions } from './retry.ts';
 import { Stream, type SocketConstructor } from './stream.ts';
 
@@ -57,7 +57,7 @@ export class Client {
     const body = { model, input, encoding_format: 'bytes', ...(dimensions !== undefined && { dimensions }) };
     const response = await this.#send('/v1/embeddings', { method: 'POST', body, ...(signal && { signal }) });
     const [count = 0, dimension = 0] = (response.headers.get('x-embedding-shape') ?? '').split(',').map(Number);
-    const values = new Float32Array(await bodyOf(response.arrayBuffer()));
+    const values = new Float32Array(await bodyOf(response.arrayBuffer(), signal));
     if (values.length !== count * dimension) throw new ConnectionError('The answer is not as long as it says.');
     return {
       vectors: Array.from({ length: count }, (_, i) => values.subarray(i * dimension, (i + 1) * dimension)),
@@ -70,7 +70,7 @@ export class Client {
   /** Any path of the server that answers in JSON: `json('/v1/models')`. Rejects as `embed` does. */
   async json<Answer = unknown>(path: string, options: JsonOptions = {}): Promise<Answer> {
     const response = await this.#send(path, options);
-    return (await bodyOf(response.json())) as Answer;
+    return (await bodyOf(response.json(), options.signal)) as Answer;
   }
 
   /** Runs a tensor model once; nested lists in, nested lists out. `stream` sends and receives raw tensors. */
@@ -109,9 +109,9 @@ export class Client {
 }
 
 /** A body that breaks off. */
-function bodyOf<Value>(body: Promise<Value>): Promise<Value> {
+function bodyOf<Value>(body: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
   return body.catch((error: unknown) => {
-    if (error instanceof RequestError || (error as Error).name === 'AbortError') throw error;
+    if (signal?.aborted === true) throw error;
     throw new ConnectionError('The answer broke off.', { cause: error });
   });
 }

@@ -210,6 +210,19 @@ test('the client gives up on what cannot succeed, after its tries, and where the
   await assert.rejects(waiting, /enough/);
 });
 
+test('an abort while the answer comes is told as one', { timeout: 5000 }, async (t) => {
+  const server = createServer((_request, response) => void response.writeHead(200, { 'content-length': '10' }).write('{')).listen(0, '127.0.0.1');
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  await once(server, 'listening');
+  const client = new Client({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  const abort = new AbortController();
+  setTimeout(() => abort.abort(new Error('enough')), 100);
+  await assert.rejects(client.json('/x', { signal: abort.signal }), /enough/);
+});
+
 test('waits grow by chance, or are a little longer than asked', () => {
   const full = new RequestError({ message: '', code: 'QUEUE_FULL', status: 429, retryAfterMs: 1000 });
   assert.deepEqual([waitMs(full, 0, () => 0), waitMs(full, 5, () => 1)], [1000, 1250]);
