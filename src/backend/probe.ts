@@ -28,8 +28,8 @@ export type ProbeOptions = {
 };
 
 /**
- * Looks for the run with the most tokens a second, doubling it while that helps. On CPUs that is where a run leaves the L2 cache, on
- * GPUs where the device is full. Neighbouring sizes are timed in turns, so that a machine that slows down in
+ * Looks for the run with the most tokens a second, doubling it while that helps. On CPUs caches decide where that ends, on
+ * GPUs it is where the device is full. Neighbouring sizes are timed in turns, so that a machine that slows down in
  * between does not decide. Takes about half a second of a small model on a CPU.
  */
 export async function measureRunCost(options: ProbeOptions): Promise<RunCost> {
