@@ -6,6 +6,7 @@ import type { WorkerSettings } from '../src/backend/protocol.ts';
 import { packedRows, singleRows, type Row } from '../src/batch/pack.ts';
 import { cutRuns } from '../src/batch/select.ts';
 import { ServerError } from '../src/errors.ts';
+import { packedTokensMax, plannedTokensMax } from '../src/limits.ts';
 import { writeVector } from '../src/tensor/vector.ts';
 import { EmbeddingSession } from './session.ts';
 import type { SessionOutput } from './session.ts';
@@ -153,12 +154,6 @@ type Loaded = {
   readonly session: EmbeddingSession;
   readonly steps: VectorSteps;
 };
-
-/** Longer models are not held up by the memory of a run, and would keep thousands of plans. */
-const plannedTokensMax = 1024;
-
-/** A row of a long text asks of each pair of tokens whether they are one text, which such models feel. */
-const packedTokensMax = 2048;
 
 async function load(settings: WorkerSettings, device: string): Promise<Loaded> {
   const { model } = settings;

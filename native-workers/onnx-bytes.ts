@@ -1,5 +1,6 @@
 // An ONNX model's bytes as its messages: what is read of them here, and how new ones are written. Protobuf, by the
 // numbers of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
+import { NotProtobuf } from '../src/backend/protobuf-file.ts';
 
 /** Fields by number, those of one message together. */
 export const model = { graph: 7, opset: 8 } as const;
@@ -15,9 +16,7 @@ export const attributeType = { integer: 2, integers: 7 } as const;
 /** One field of a message: a number, or the bytes [start, end). */
 export type Part = { readonly number: number; readonly tagAt: number; readonly value: number; readonly start: number; readonly end: number };
 
-/** The bytes are no protobuf message, or end before it does. */
-export class NotOnnx extends Error {}
-
+/** Throws NotProtobuf. */
 export function* parts(bytes: Uint8Array, start: number, end: number): Generator<Part> {
   const cursor = { at: start };
   while (cursor.at < end) {
@@ -30,8 +29,8 @@ export function* parts(bytes: Uint8Array, start: number, end: number): Generator
     if (wireType === 2) cursor.at += value;
     else if (wireType === 1) cursor.at += 8;
     else if (wireType === 5) cursor.at += 4;
-    else if (wireType !== 0) throw new NotOnnx();
-    if (cursor.at > end) throw new NotOnnx();
+    else if (wireType !== 0) throw new NotProtobuf();
+    if (cursor.at > end) throw new NotProtobuf();
     yield { number, tagAt, value, start: from, end: cursor.at };
   }
 }
@@ -40,31 +39,31 @@ function varint(bytes: Uint8Array, cursor: { at: number }): number {
   let value = 0;
   for (let scale = 1, i = 0; i < 10; i++, scale *= 128) {
     const byte = bytes[cursor.at++];
-    if (byte === undefined) throw new NotOnnx();
+    if (byte === undefined) throw new NotProtobuf();
     value += (byte & 0x7f) * scale;
     if (byte < 0x80) return value;
   }
-  throw new NotOnnx();
+  throw new NotProtobuf();
 }
 
 export function textOf(bytes: Uint8Array, { start, end }: Part): string {
   return Buffer.prototype.utf8Slice.call(bytes, start, end);
 }
 
-/** A field that is a number. */
-export function numberField(number: number, value: number | bigint): Buffer {
-  return Buffer.concat([varintBytes(BigInt(number * 8)), varintBytes(BigInt.asUintN(64, BigInt(value)))]);
+/** A field that is a number, from 0. */
+export function numberField(number: number, value: number): Buffer {
+  return Buffer.concat([varintBytes(number * 8), varintBytes(value)]);
 }
 
 /** A field that is a text or a message. */
 export function bytesField(number: number, value: string | readonly Uint8Array[]): Buffer {
   const content = typeof value === 'string' ? Buffer.from(value) : Buffer.concat(value);
-  return Buffer.concat([varintBytes(BigInt(number * 8 + 2)), varintBytes(BigInt(content.length)), content]);
+  return Buffer.concat([varintBytes(number * 8 + 2), varintBytes(content.length), content]);
 }
 
-function varintBytes(value: bigint): Buffer {
+function varintBytes(value: number): Buffer {
   const bytes: number[] = [];
   let rest = value;
-  for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
-  return Buffer.from([...bytes, Number(rest)]);
+  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
+  return Buffer.from([...bytes, rest]);
 }

@@ -4,8 +4,9 @@
 //
 // What makes the bias of attention and the positions is taken out, and new nodes give tensors of the same names. The
 // weights stay where they are: messages that follow each other in protobuf are one, so new nodes stand at the end.
+import { NotProtobuf } from '../src/backend/protobuf-file.ts';
 import {
-  attribute, bytesField, dataType, graph, model, node, NotOnnx, opset, parts, tensor, textOf, valueName, type Part,
+  attribute, bytesField, dataType, graph, model, node, opset, parts, tensor, textOf, valueName, type Part,
 } from './onnx-bytes.ts';
 import { packedNodes } from './packed-nodes.ts';
 
@@ -41,7 +42,7 @@ export function packGraph(bytes: Uint8Array): Uint8Array | undefined {
   try {
     return new Graph(bytes).pack();
   } catch (error) {
-    if (error instanceof Unpackable || error instanceof NotOnnx) return undefined;
+    if (error instanceof Unpackable || error instanceof NotProtobuf) return undefined;
     throw error;
   }
 }

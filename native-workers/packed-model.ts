@@ -1,15 +1,16 @@
 // A model file whose graph is changed at load so that rows hold several texts, and the proof that it keeps them apart.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { MessageChannel } from 'node:worker_threads';
+import { packedFileBytesMax } from '../src/limits.ts';
 import { packGraph } from './packed-graph.ts';
 import type { SessionOutput, TextRow } from './session.ts';
 
-/** The bytes are held while a session opens, beside ORT's own copies; larger files stay as they are. */
-const fileBytesMax = 512 * 1024 ** 2;
+/** What models/pack.py calls a dimension of the inputs. */
+export const packedDimension = 'packed_sequence_length';
+/** Inputs stand behind the weights: the end of a file has them. */
+const tailBytes = 64 * 1024;
 /** What is written after the file takes less. */
 const addedBytesMax = 64 * 1024;
-/** models/pack.py gives a dimension of the inputs this name, and inputs stand behind the weights. */
-const packedAlready = 'packed_sequence_length';
 
 /** Rounding differs with the order of sums; a wrong mask or position is off by far more. */
 const differenceMax = 1e-3;
@@ -20,10 +21,10 @@ export function packedModel(onnxFile: string): Uint8Array | undefined {
   const descriptor = openSync(onnxFile, 'r');
   try {
     const { size } = fstatSync(descriptor);
-    if (size > fileBytesMax) return undefined;
-    const tail = Buffer.alloc(Math.min(size, addedBytesMax));
+    if (size > packedFileBytesMax) return undefined;
+    const tail = Buffer.alloc(Math.min(size, tailBytes));
     readSync(descriptor, tail, 0, tail.length, size - tail.length);
-    if (tail.includes(packedAlready)) return undefined;
+    if (tail.includes(packedDimension)) return undefined;
     const bytes = Buffer.allocUnsafeSlow(size + addedBytesMax);
     for (let at = 0; at < size; ) {
       const count = readSync(descriptor, bytes, at, size - at, at);

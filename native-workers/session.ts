@@ -4,7 +4,7 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { float16Value } from '../src/tensor/float16.ts';
 import { openOrtSession } from './ort-session.ts';
 import type { OrtSession, OrtSettings } from './ort-session.ts';
-import { freeModel, keepsTextsApart, packedModel } from './packed-model.ts';
+import { freeModel, keepsTextsApart, packedDimension, packedModel } from './packed-model.ts';
 
 export type SessionSettings = OrtSettings & {
   readonly padTokenId: number;
@@ -108,9 +108,8 @@ function lengthOf(row: TextRow): number {
   return tokens;
 }
 
-/** models/pack.py names the dimension so. */
 function isPackedMask(input: InferenceSession.ValueMetadata): boolean {
-  return input.name === 'attention_mask' && input.isTensor && input.shape.includes('packed_sequence_length');
+  return input.name === 'attention_mask' && input.isTensor && input.shape.includes(packedDimension);
 }
 
 /** Token vectors before pooled ones: those can be pooled as the request and the manifest say. */

@@ -9,6 +9,12 @@ export const inputTokenIdsMax = 65_536;
 export const runTokensMax = 16_384;
 /** The smallest run that is tried; below it, starting runs costs too much on any machine. */
 export const runTokensMin = 128;
+/** A larger model file is not packed at load: its bytes are held while a session opens, beside the runtime's own copies. */
+export const packedFileBytesMax = 512 * 1024 * 1024;
+/** Models of longer texts are not packed at load: their graph would ask of each pair of tokens whether they are one text. */
+export const packedTokensMax = 2048;
+/** Models of longer texts are not held up by the memory of a run, and would keep thousands of plans of it. */
+export const plannedTokensMax = 1024;
 /** How long a measurement waits for an idle moment before it takes one. */
 export const aloneWaitMsMax = 100;
 /** Waiting inputs that the batching policy looks at: more gives no better lengths, only a longer sort. */
