@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServerError } from '../errors.ts';
 import { historyBatchRows, historyBufferRowsMax, historyReadMsMax } from '../limits.ts';
-import { within } from '../within.ts';
+import { TooSlow, within } from '../within.ts';
 import { RowSource, type HistoryEntry } from './row.ts';
 import { RowQueue } from './row-queue.ts';
 import type { HistoryPage, HistoryQuery, HistoryStore } from './store.ts';
@@ -233,9 +233,11 @@ export class History {
 
 /** Waits for `work`, but no longer than that. */
 async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
-  const over = new AbortController();
-  await Promise.race([work, sleep(ms, undefined, { signal: over.signal }).catch(() => undefined)]);
-  over.abort();
+  try {
+    await within(ms, () => work);
+  } catch (error) {
+    if (!(error instanceof TooSlow)) throw error;
+  }
 }
 
 /** So that the store holds at most a hundredth, or two batches, more than it may. */
