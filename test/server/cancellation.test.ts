@@ -30,7 +30,7 @@ async function leave(port: number, bytes: Buffer, waitMs: number, reset: boolean
   });
 }
 
-async function embed(server: ServerProcess, input: string): Promise<number> {
+async function embed(server: ServerProcess, input: string | string[]): Promise<number> {
   const answer = await fetch(`${server.url}/v1/embeddings`, { method: 'POST', body: JSON.stringify({ model, input }) });
   assert.equal(answer.status, 200);
   return ((await answer.json()) as { data: { embedding: number[] }[] }).data[0]!.embedding.length;
@@ -77,13 +77,18 @@ test('what had not started when its client left never runs', async (t) => {
   await embed(server, 'warm');
   const before = await server.metric(`ortserve_inputs_total${label}`);
   // Long texts keep the only worker busy; what comes after them waits, and its clients leave.
-  const busy = [embed(server, 'word '.repeat(250)), embed(server, 'word '.repeat(250)), embed(server, 'word '.repeat(250))];
-  await sleep(5);
-  await Promise.all(Array.from({ length: 20 }, () => leave(server.port, requestBytes(10), 10, true)));
-  await Promise.all(busy);
+  const longTexts = Array.from({ length: 24 }, () => 'word '.repeat(250));
+  const busy = embed(server, longTexts);
+  const leaving = Array.from({ length: 20 }, () => connect(server.port, '127.0.0.1').on('error', () => {}));
+  for (const socket of leaving) socket.write(requestBytes(10));
+  const requests = 1 + leaving.length;
+  // The scrape itself is one more.
+  while ((await server.metric('ortserve_requests_in_flight')) < requests + 1) await sleep(5);
+  for (const socket of leaving) socket.resetAndDestroy();
+  await busy;
   await untilIdle(server);
   const dropped = await server.metric(`ortserve_inputs_dropped_total${label}`);
   const ran = (await server.metric(`ortserve_inputs_total${label}`)) - before;
-  assert.equal(ran + dropped, 23);
-  assert.ok(dropped >= 15, `${dropped} of 20 were dropped`);
+  assert.equal(ran + dropped, longTexts.length + leaving.length);
+  assert.ok(dropped >= 15, `${dropped} of ${leaving.length} were dropped`);
 });
