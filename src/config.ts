@@ -159,7 +159,9 @@ function originOf(given: Given | undefined): string {
 }
 
 function problemOf(schema: OptionSchema, { text, name, place }: Given): string {
-  return `${name}=${schema.option.secret ? mask : quote(text)}${place}: must be ${allowedText(schema)}.`;
+  // Whoever puts a password into an address that takes none shall not find it in a log.
+  const shown = schema.option.secret ? mask : quote(text.replace(/\/\/[^\s/]*@/, `//${mask}@`));
+  return `${name}=${shown}${place}: must be ${allowedText(schema)}.`;
 }
 
 /** What the schema and the relations among options refuse; one line for each option. */

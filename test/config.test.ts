@@ -194,6 +194,18 @@ describe('bad values', () => {
     }
   });
 
+  test('an address of the upstream that no request can be sent to is refused, without the password in it', () => {
+    for (const [url, shown] of [
+      ['http://host:65536/v1', 'http://host:65536/v1'],
+      ['https://user:hunter2@host/v1', 'https://***@host/v1'],
+      ['https://hunter2@host', 'https://***@host'],
+      ['ftp://user:hunter2@host', 'ftp://***@host'],
+    ]) {
+      assert.ok(problems({ UPSTREAM_URL: url! })[0]?.startsWith(`UPSTREAM_URL="${shown}": must be a base URL`), url);
+    }
+    for (const url of ['https://api.openai.com/v1', 'http://[::1]:65535/a@b']) assert.deepEqual(problems({ UPSTREAM_URL: url }), []);
+  });
+
   test('a secret is never shown, neither in a problem nor in the printed config', () => {
     const [problem] = problems({ REDIS_URL: 'http://user:hunter2@host' });
     assert.match(problem ?? '', /^REDIS_URL=\*\*\*: must be redis/);
@@ -216,7 +228,7 @@ describe('bad values', () => {
     for (const address of ['triton:8001', '127.0.0.1:8001', '[::1]:8001', 'grpc://triton:8001', 'grpcs://triton.example.com:443']) {
       assert.equal(read({ TRITON_URL: address }).config.tritonUrl, address);
     }
-    for (const address of ['triton', 'http://triton:8001', 'triton:8001/path', '::1:8001', 'a b:1', ':8001', 'triton:port']) {
+    for (const address of ['triton', 'http://triton:8001', 'triton:8001/path', '::1:8001', 'a b:1', ':8001', 'triton:port', 'triton:0', 'triton:65536']) {
       assert.match(problems({ TRITON_URL: address })[0] ?? '', /must be host:port/, address);
     }
     assert.deepEqual(read({ TRITON_MODEL: 'a, b' }).config.tritonModels, ['a', 'b']);

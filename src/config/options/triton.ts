@@ -2,9 +2,16 @@
 import Type from 'typebox';
 import { row, upTo } from '../option.ts';
 
+const portMax = 65_535;
+
+function hasPort(text: string): boolean {
+  const port = Number(text.slice(text.lastIndexOf(':') + 1));
+  return port >= 1 && port <= portMax;
+}
+
 export const tritonOptions = {
   tritonUrl: Type.Optional(Type.String({ pattern: '^(grpcs?://)?(\\[[0-9a-fA-F:.]+\\]|[^\\s/:\\[\\]]+):\\d{1,5}$', ...row({
-    group: 'Triton', flag: 'triton-url', env: ['TRITON_URL'], allowed: 'host:port, or grpcs://host:port for TLS',
+    group: 'Triton', flag: 'triton-url', env: ['TRITON_URL'], allowed: 'host:port, or grpcs://host:port for TLS', isUsable: hasPort,
     help: 'gRPC address of a Triton Inference Server. Unset: none.' }) })),
   tritonModels: Type.Array(Type.String({ pattern: '^[\\w.-]{1,200}$' }), {
     minItems: 1, maxItems: 100, uniqueItems: true, default: ['prot_t5_pipeline'], ...row({

@@ -2,10 +2,18 @@
 import Type from 'typebox';
 import { row, timerMsMax } from '../option.ts';
 
+/** fetch() refuses addresses with a user and a password. */
+function isUpstreamAddress(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return username + password === '';
+}
+
 export const upstreamOptions = {
   upstreamUrl: Type.Optional(Type.String({ pattern: '^https?://[^\\s?#]+$', maxLength: 2000, ...row({
     group: 'Upstream', flag: 'upstream-url', env: ['UPSTREAM_URL'],
-    allowed: 'a base URL as OpenAI clients take it, such as https://api.openai.com/v1',
+    isUsable: isUpstreamAddress,
+    allowed: 'a base URL as OpenAI clients take it, such as https://api.openai.com/v1, without user and password',
     help: 'Server that answers what the semantic cache cannot: any that speaks the chat API of OpenAI.' }) })),
   upstreamApiKey: Type.Optional(Type.String({ minLength: 1, maxLength: 4000, ...row({
     group: 'Upstream', flag: 'upstream-api-key', env: ['UPSTREAM_API_KEY'], secret: true,
