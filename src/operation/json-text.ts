@@ -15,3 +15,13 @@ export function parseJson(bytes: Uint8Array): unknown {
     throw new ServerError('JSON_INVALID', `The body is not valid JSON${reason}.`);
   }
 }
+
+/** What parseJson reads at any depth is written again by recursion. Throws REQUEST_INVALID where `write` runs out of stack. */
+export function refusingDeepNesting<Value>(write: () => Value): Value {
+  try {
+    return write();
+  } catch (error) {
+    if (error instanceof RangeError) throw new ServerError('REQUEST_INVALID', 'The body is nested too deeply.', { cause: error });
+    throw error;
+  }
+}

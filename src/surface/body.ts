@@ -3,9 +3,9 @@ import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { ServerError } from '../errors.ts';
 import type { Call, Operation } from '../operation.ts';
-import { parseJson } from '../operation/json-text.ts';
+import { parseJson, refusingDeepNesting } from '../operation/json-text.ts';
 
-export { parseJson };
+export { parseJson, refusingDeepNesting };
 
 /** An operation whose body is JSON, and which can take it parsed. */
 export type JsonOperation<In, Out> = Operation<In, Out> & { decodeBody(body: unknown, call: Call): In };

@@ -2,6 +2,7 @@
 import { ServerError } from '../errors.ts';
 import { isStream, openEvents, perform, refuse } from '../operation.ts';
 import type { AnyOperation, Call, CallObserver, Reply } from '../operation.ts';
+import { refusingDeepNesting } from '../operation/json-text.ts';
 import { bodyWithData, type ClientMessage, type Part } from './websocket-message.ts';
 import type { PartSource } from './websocket-request.ts';
 
@@ -37,7 +38,7 @@ function decode(operation: AnyOperation, message: ClientMessage, call: Call): un
     if (body === undefined) throw new ServerError('REQUEST_INVALID', "'body' is missing.", { field: 'body' });
     return operation.decodeBody(body, call);
   }
-  return operation.decode(body === undefined ? noBytes : Buffer.from(JSON.stringify(body)), call);
+  return operation.decode(body === undefined ? noBytes : Buffer.from(refusingDeepNesting(() => JSON.stringify(body))), call);
 }
 
 function openEventSource(input: unknown, call: Call, observer: CallObserver): PartSource {

@@ -49,7 +49,8 @@ test('requests run at the same time, each answered item by item under its id', a
 
 test('what is wrong with a message harms nothing but itself', async (t) => {
   const gate = new Gate();
-  const { connect, ended } = await serveSockets(t, [held(gate), echo]);
+  const rewritten = operation('POST', '/rewritten', (text) => text, { name: 'rewritten' });
+  const { connect, ended } = await serveSockets(t, [held(gate), echo, rewritten]);
   const client = await connect();
   client.send({ id: '1', op: 'held', body: {} });
   client.send({ id: '1', op: 'echo', body: {} });
@@ -67,11 +68,13 @@ test('what is wrong with a message harms nothing but itself', async (t) => {
   assert.equal((await client.end('3'))['error'].code, 'ROUTE_NOT_FOUND');
   client.send({ id: '4', op: 'echo' });
   assert.equal((await client.end('4'))['error'].field, 'body');
+  client.socket.send(`{"id":"5","op":"rewritten","body":${'['.repeat(20_000)}${']'.repeat(20_000)}}`);
+  assert.match((await client.end('5'))['error'].message, /nested too deeply/);
   client.send({ id: '9', op: 'cancel' }).send({ id: '9', op: 'ack', seq: 'x' }).send({ id: '9', op: 'ping' });
   assert.equal((await client.next('pong'))['id'], '9');
   gate.open();
   assert.equal((await client.end('1')).type, 'summary');
-  assert.deepEqual(ended.map(({ error }) => error?.code), ['ROUTE_NOT_FOUND', 'REQUEST_INVALID', undefined]);
+  assert.deepEqual(ended.map(({ error }) => error?.code), ['ROUTE_NOT_FOUND', 'REQUEST_INVALID', 'REQUEST_INVALID', undefined]);
 });
 
 test('a cancelled request ends at once, and its maker hears of it', async (t) => {

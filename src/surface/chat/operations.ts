@@ -7,7 +7,7 @@ import type { Streams } from '../../operation/events.ts';
 import { chatQuestion, type ChatBody } from '../../upstream/chat-request.ts';
 import { replayed, type Completion } from '../../upstream/completion.ts';
 import type { UpstreamResponse } from '../../upstream/upstream.ts';
-import { bodyChecker, parseJson } from '../body.ts';
+import { bodyChecker, parseJson, refusingDeepNesting } from '../body.ts';
 import { jsonContentType, jsonReply } from '../json-reply.ts';
 import { openaiError } from '../openai/errors.ts';
 import { openaiGroup } from '../openai/operations.ts';
@@ -89,16 +89,6 @@ function chatCompletions(engine: AnswerEngine, options: ChatOptions): Operation<
     encode: (output, _call, input) => encode(output, input),
     encodeError: openaiError,
   };
-}
-
-/** What can be parsed at any depth is written again for the cache's key, and for an upstream's model, by recursion. */
-function refusingDeepNesting<Value>(read: () => Value): Value {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof RangeError) throw new ServerError('REQUEST_INVALID', 'The body is nested too deeply.', { cause: error });
-    throw error;
-  }
 }
 
 function decode(bytes: Uint8Array, call: Call, options: ChatOptions): Input {
