@@ -1,6 +1,7 @@
 // Bytes to a checked JSON body. Errors name the field as the client wrote it: `texts[3]`.
 import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import type { TLocalizedValidationError } from 'typebox/error';
 import { ServerError } from '../errors.ts';
 import type { Call, Operation } from '../operation.ts';
 import { parseJson, refusingDeepNesting } from '../operation/json-text.ts';
@@ -19,15 +20,24 @@ export function bodyChecker<Schema extends TSchema>(schema: Schema): (body: unkn
   const compiled = Compile(schema);
   return (body) => {
     if (compiled.Check(body)) return body as Static<Schema>;
-    const error = compiled.Errors(body)[0];
+    const errors = compiled.Errors(body);
+    const error = errors[0];
     const missing = error?.params && 'requiredProperties' in error.params ? error.params.requiredProperties : undefined;
     const parent = fieldName(error?.instancePath ?? '');
     const field = Array.isArray(missing) ? [parent, String(missing[0])].filter(Boolean).join('.') : parent;
-    const reason = Array.isArray(missing) ? 'is missing' : (error?.message ?? 'is invalid');
+    const reason = Array.isArray(missing) ? 'is missing' : reasonOf(errors);
     throw new ServerError('REQUEST_INVALID', `${field === '' ? 'The body' : `'${field}'`} ${reason}.`, {
       ...(field !== '' && { field }),
     });
   };
+}
+
+/** In the words of the schema; a union of constants is told one constant at a time. */
+function reasonOf(errors: readonly TLocalizedValidationError[]): string {
+  const [first] = errors;
+  if (first?.keyword !== 'const') return first?.message ?? 'is invalid';
+  const allowed = errors.flatMap((error) => (error.keyword === 'const' && error.instancePath === first.instancePath ? [JSON.stringify(error.params.allowedValue)] : []));
+  return allowed.length === 1 ? `must be ${allowed[0]}` : `must be one of ${allowed.join(', ')}`;
 }
 
 /** `/texts/3` of a JSON pointer as `texts[3]`. */
