@@ -56,7 +56,6 @@ export class SemanticCache {
 
   /** Compares the vectors of another model from now on; entries of the one before are found by their text only. */
   async useModel(model: VectorModel): Promise<void> {
-    if (model.identity === this.model.identity && model.dimension === this.model.dimension) return;
     await this.#upkeep.useModel(model);
   }
 

@@ -28,6 +28,8 @@ export class Upkeep {
   readonly #uses = new Uses();
   readonly #timers: NodeJS.Timeout[] = [];
   #model: VectorModel;
+  /** The store could not be read: memory lacks what it has. */
+  #isUnread = false;
   /** What follows on a store that told everything: one after the other. */
   #settled: Promise<void> = Promise.resolve();
 
@@ -58,11 +60,19 @@ export class Upkeep {
     this.#timers.push(setInterval(() => this.#sweep(), semanticSweepMs).unref());
   }
 
+  /** Compares the vectors of that model. A call after one that failed to read the store reads it again. */
   async useModel(model: VectorModel): Promise<void> {
+    if (!this.#isUnread && model.identity === this.#model.identity && model.dimension === this.#model.dimension) return;
+    this.#isUnread = false;
     this.#model = model;
     this.graphs.loading();
     this.holdings.clear();
-    await this.#options.store.reload();
+    try {
+      await this.#options.store.reload();
+    } catch (error) {
+      this.#isUnread = true;
+      throw error;
+    }
     await this.#settled;
   }
 

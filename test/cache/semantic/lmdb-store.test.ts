@@ -96,6 +96,19 @@ test('entries of another embedding model are found by their text and never by th
   assert.ok((await second.lookup(partition, 'three two one', async () => vectorOf('three two one'))).hit);
 });
 
+test('a store that could not be read for a new model is read again', async (t) => {
+  const directory = temporaryDirectory(t);
+  const store = new LmdbStore(directory, silent);
+  const cache = await open(directory, { store });
+  t.after(() => cache.close());
+  await put(cache, 'one two three');
+  t.mock.method(store, 'reload', () => Promise.reject(new Error('the disk')), { times: 1 });
+  const other = { identity: 'words-2', dimension: 32 };
+  await assert.rejects(cache.useModel(other), /the disk/);
+  await cache.useModel(other);
+  assert.ok((await cache.lookup(partition, 'one two three', never)).hit);
+});
+
 test('a damaged file is moved aside and the cache begins anew', async (t) => {
   const directory = temporaryDirectory(t);
   const first = await open(directory);
