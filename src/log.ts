@@ -36,7 +36,14 @@ export function createLog(config: Pick<Config, 'logLevel'>, destination?: Destin
     formatters: { level: (label) => ({ level: label }), log: cutFields },
     serializers: { err: (error: unknown) => describeError(error) },
     redact: { paths: secretFields.flatMap((name) => [`["${name}"]`, `*["${name}"]`, `*.*["${name}"]`]), censor: '***' },
-  }, destination ?? pino.destination({ dest: 1, sync: true }));
+  }, destination ?? standardOutput());
+}
+
+/** A line that cannot be written is lost: a full disk costs lines, never the server, nor memory for what waits. */
+function standardOutput(): DestinationStream {
+  const open = () => pino.destination({ dest: 1, sync: true }).on('error', () => (output = open()));
+  let output = open();
+  return { write: (line) => output.write(line) };
 }
 
 /**

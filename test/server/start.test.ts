@@ -1,11 +1,13 @@
 // Starting: what goes wrong is one readable line and a code that scripts can tell apart.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { tinyBertDirectory } from '../support/fixtures.ts';
+import { freePort } from '../support/free-port.ts';
 import { mainFile, serverEnvironment, startServerProcess } from '../support/server-process.ts';
 
 function start(t: TestContext, options: Record<string, string>, args: readonly string[] = []) {
@@ -89,6 +91,29 @@ test('a model file that cannot be opened ends with 78, and its path is in the lo
   }
   const { status } = start(t, { MODEL_PATH: directory, POOLING: 'mean' });
   assert.equal(status, 78);
+});
+
+test('a log that cannot be written costs its lines, not the server', { skip: !existsSync('/dev/full') }, async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const port = String(await freePort());
+  const full = openSync('/dev/full', 'w');
+  const child = spawn(process.execPath, [mainFile], {
+    cwd: directory,
+    env: serverEnvironment({ MODEL_PATH: tinyBertDirectory, PORT: port, LOG_LEVEL: 'debug' }, directory),
+    stdio: ['ignore', full, 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  closeSync(full);
+  const ended = once(child, 'exit');
+  const ask = () => fetch(`http://127.0.0.1:${port}/v1/embeddings`, {
+    method: 'POST', body: JSON.stringify({ model: 'tiny-bert', input: 'one' }),
+  }).catch(() => undefined);
+  let answer = await ask();
+  while (answer === undefined && child.exitCode === null) answer = await ask();
+  assert.equal(answer?.status, 200);
+  child.kill('SIGTERM');
+  assert.deepEqual(await ended, [0, null]);
 });
 
 test('--version and --help answer without a server', (t) => {
