@@ -30,6 +30,8 @@ export type Operation<In, Out> = {
   readonly querySchema?: TSchema;
   /** The same of request headers that are not the same everywhere. */
   readonly headerSchema?: TSchema;
+  /** Of an answer that is no error; 200 unless told. */
+  readonly goodStatus?: number;
   /** What the connection becomes with 101, of an operation that never answers 200. */
   readonly upgrade?: { readonly protocol: string; readonly description: string };
   /** Bodies by status of answers that are neither 200 nor errors: what a probe says with 503. */

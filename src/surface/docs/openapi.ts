@@ -146,7 +146,7 @@ function otherResponses(same: readonly AnyOperation[]): JsonObject {
 
 function goodResponse(same: readonly AnyOperation[], components: Components): JsonObject {
   const upgrade = same.find((operation) => operation.upgrade !== undefined)?.upgrade;
-  if (upgrade === undefined) return { 200: okResponse(same, components) };
+  if (upgrade === undefined) return { [same[0]?.goodStatus ?? 200]: okResponse(same, components) };
   return { 101: { description: upgrade.description, headers: { Upgrade: { schema: { const: upgrade.protocol } } } } };
 }
 

@@ -1,11 +1,12 @@
 // The semantic cache as JSON Lines, out and in: for a copy kept elsewhere, and to start warm.
+import Type from 'typebox';
 import { administeredNamespace } from '../../access/namespace.ts';
 import type { AnswerEngine } from '../../engine/answer.ts';
 import type { LoadReport } from '../../cache/semantic/json-lines.ts';
 import type { AnyOperation, Call, Operation } from '../../operation.ts';
 import { detailError } from '../detail-errors.ts';
 import { jsonReply } from '../json-reply.ts';
-import { LoadResponse } from './schema.ts';
+import { DumpQuery, LoadResponse } from './schema.ts';
 
 const jsonLines = 'application/x-ndjson';
 const common = { group: 'Semantic cache', scope: 'cache', encodeError: detailError } as const;
@@ -16,7 +17,8 @@ export function dumpOperation(engine: AnswerEngine): Operation<string | undefine
     name: 'cache.dump',
     method: 'GET',
     path: '/cache/dump',
-    summary: 'All entries of a namespace with their vectors, one JSON object a line. Query: namespace; * is all, for administrators.',
+    summary: 'All entries of a namespace with their vectors, one JSON object a line.',
+    querySchema: DumpQuery,
     binaryTypes: [jsonLines],
     decode: (_bytes, call) => wantedNamespace(call),
     run: async (namespace) => (await engine.cache()).dump(namespace),
@@ -30,7 +32,9 @@ export function loadOperation(engine: AnswerEngine, bytesMax: number): AnyOperat
     name: 'cache.load',
     method: 'POST',
     path: '/cache/load',
-    summary: 'Put the lines of a dump into a namespace; with namespace=* each into its own, for administrators.',
+    summary: 'Put the lines of a dump into a namespace; with namespace=* each into its own.',
+    querySchema: DumpQuery,
+    requestTypes: { [jsonLines]: Type.String() },
     responseSchema: LoadResponse,
     body: { kind: 'stream', bytesMax: () => bytesMax },
     timeoutMs: 3_600_000,

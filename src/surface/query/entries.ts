@@ -11,14 +11,16 @@ import { detailError } from '../detail-errors.ts';
 import { jsonReply } from '../json-reply.ts';
 import { dumpOperation, loadOperation } from './dump.ts';
 import { cacheGroup, plainQuestion } from './operations.ts';
-import { DeletedResponse, EntryList, EntryObject, EntryRequest, FeedbackRequest } from './schema.ts';
+import {
+  cacheEntriesPageDefault, DeletedResponse, EntryList, EntryObject, EntryRequest, FeedbackRequest, FeedbackResponse, ListQuery,
+  NamespaceQuery, PurgeQuery,
+} from './schema.ts';
 
 export type EntryOptions = {
   /** What the upstream is asked for; '' without one: entries put here answer questions to it. */
   readonly model: string;
 };
 
-const pageDefault = 100;
 const checkEntry = bodyChecker(EntryRequest);
 const checkFeedback = bodyChecker(FeedbackRequest);
 
@@ -39,7 +41,9 @@ function putEntry(engine: AnswerEngine, { model }: EntryOptions): AnyOperation {
     method: 'POST',
     path: '/cache/entries',
     summary: 'Put an answer to a question into the cache.',
+    querySchema: NamespaceQuery,
     requestSchema: EntryRequest,
+    goodStatus: 201,
     responseSchema: EntryObject,
     decodeBody(json, call) {
       const { query, response, tags, ttl } = checkEntry(json);
@@ -60,13 +64,14 @@ function listEntries(engine: AnswerEngine): Operation<ListInput, EntryPage> {
     name: 'cache.entries.list',
     method: 'GET',
     path: '/cache/entries',
-    summary: 'List the entries of a namespace, oldest first. Query: namespace, tag, limit, offset.',
+    summary: 'List the entries of a namespace, oldest first.',
+    querySchema: ListQuery,
     responseSchema: EntryList,
     decode: (_bytes, call) => ({
       namespace: administeredNamespace(call),
       tag: call.query.get('tag') ?? undefined,
       offset: wholeNumber(call, 'offset', 0, Number.MAX_SAFE_INTEGER),
-      limit: wholeNumber(call, 'limit', pageDefault, cacheEntriesPageMax),
+      limit: wholeNumber(call, 'limit', cacheEntriesPageDefault, cacheEntriesPageMax),
     }),
     run: async ({ namespace, ...page }) => (await engine.cache()).list(namespace, page),
     encode: ({ entries, total }, _call, { limit, offset }) => jsonReply(200, { entries: entries.map(entryObject), total, limit, offset }),
@@ -80,6 +85,7 @@ function getEntry(engine: AnswerEngine): Operation<{ namespace: string; id: stri
     method: 'GET',
     path: '/cache/entries/:id',
     summary: 'One entry.',
+    querySchema: NamespaceQuery,
     responseSchema: EntryObject,
     decode: (_bytes, call) => ({ namespace: administeredNamespace(call), id: call.parameters['id']! }),
     run: async ({ namespace, id }) => (await engine.cache()).get(namespace, id) ?? notFound(),
@@ -94,6 +100,7 @@ function deleteEntry(engine: AnswerEngine): Operation<{ namespace: string; id: s
     method: 'DELETE',
     path: '/cache/entries/:id',
     summary: 'Delete one entry from index, store and disk.',
+    querySchema: NamespaceQuery,
     responseSchema: DeletedResponse,
     decode: (_bytes, call) => ({ namespace: administeredNamespace(call), id: call.parameters['id']! }),
     run: async ({ namespace, id }) => (await (await engine.cache()).delete(namespace, { id })) || notFound(),
@@ -107,7 +114,8 @@ function deleteEntries(engine: AnswerEngine): Operation<{ namespace: string; sel
     name: 'cache.entries.purge',
     method: 'DELETE',
     path: '/cache/entries',
-    summary: 'Delete entries. Query: tag, older_than (seconds), or all=true; namespace.',
+    summary: 'Delete entries: those of a tag, those of an age, or all.',
+    querySchema: PurgeQuery,
     responseSchema: DeletedResponse,
     decode(_bytes, call) {
       const tag = call.query.get('tag') ?? undefined;
@@ -132,7 +140,9 @@ function feedback(engine: AnswerEngine): AnyOperation {
     method: 'POST',
     path: '/cache/entries/:id/feedback',
     summary: 'Tell whether a hit was right. A wrong one drops the entry and makes the cache stricter.',
+    querySchema: NamespaceQuery,
     requestSchema: FeedbackRequest,
+    responseSchema: FeedbackResponse,
     decodeBody(json, call) {
       const { wrong, query } = checkFeedback(json);
       return { namespace: administeredNamespace(call), id: call.parameters['id']!, wrong, query };

@@ -8,7 +8,7 @@ import { completionOf, textOf, type Completion } from '../../upstream/completion
 import { bodyChecker, jsonOperation } from '../body.ts';
 import { detailError } from '../detail-errors.ts';
 import { jsonReply } from '../json-reply.ts';
-import { CacheStatsResponse, QueryRequest, QueryResponse } from './schema.ts';
+import { CacheStatsResponse, NamespaceQuery, QueryRequest, QueryResponse } from './schema.ts';
 
 export const cacheGroup = 'Semantic cache';
 
@@ -127,6 +127,7 @@ function stats(engine: AnswerEngine): Operation<string, object> {
     method: 'GET',
     path: '/cache/stats',
     summary: 'How full the cache is and how often it hits.',
+    querySchema: NamespaceQuery,
     group: cacheGroup,
     scope: 'infer',
     responseSchema: CacheStatsResponse,

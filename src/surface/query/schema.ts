@@ -1,5 +1,9 @@
 // Bodies of the semantic cache's own API: the seed's, and entries as a resource.
 import Type, { type Static } from 'typebox';
+import { cacheEntriesPageMax } from '../../limits.ts';
+
+/** Entries in a page that says no number. */
+export const cacheEntriesPageDefault = 100;
 
 const tags = Type.Array(Type.String({ minLength: 1, maxLength: 100 }), { maxItems: 32, description: 'For finding and deleting entries.' });
 const ttl = Type.Number({ exclusiveMinimum: 0, maximum: 3_153_600_000, description: "Seconds until the entry ends. Unset: the server's own." });
@@ -92,4 +96,28 @@ export const LoadResponse = Type.Object({
   passed_over: Type.Integer({ description: 'There already, or ended.' }),
   refused: Type.Integer({ description: 'Lines that make no sense.' }),
   problems: Type.Array(Type.String(), { description: 'What is wrong with the first of those.' }),
+});
+
+export const FeedbackResponse = Type.Object({ dropped: Type.Boolean() });
+
+// The query parameters, for the API description; the operations check them.
+
+const namespace = Type.Optional(Type.String({ description: "One that the key opens, or any for administrators. Unset: the caller's own." }));
+const tag = Type.Optional(Type.String({ description: 'Only entries that have it.' }));
+
+export const NamespaceQuery = Type.Object({ namespace });
+export const DumpQuery = Type.Object({
+  namespace: Type.Optional(Type.String({ description: "One that the key opens, or any, and * for all, for administrators. Unset: the caller's own." })),
+});
+export const ListQuery = Type.Object({
+  namespace,
+  tag,
+  limit: Type.Optional(Type.Integer({ minimum: 0, maximum: cacheEntriesPageMax, default: cacheEntriesPageDefault })),
+  offset: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
+});
+export const PurgeQuery = Type.Object({
+  namespace,
+  tag,
+  older_than: Type.Optional(Type.Integer({ minimum: 0, description: 'Seconds.' })),
+  all: Type.Optional(Type.Literal('true', { description: 'Everything; without a tag or an age it must be said.' })),
 });

@@ -117,7 +117,7 @@ export const CompareResponse = Type.Object({
 
 export const ModelResponse = Type.Object(
   {
-    version: Type.String(),
+    version: Type.Union([Type.String(), Type.Null()], { description: 'null for models that have none.' }),
     name: Type.String(),
     status: Type.String({ description: 'absent, loading, ready, draining, failed or stuck' }),
     loaded: Type.Boolean(),
@@ -143,13 +143,19 @@ export const StatsResponse = Type.Object(
 
 export const rawModel = Type.String({ format: 'binary', description: 'An ONNX file with all its weights.' });
 
-export const UploadForm = Type.Object({
-  file: rawModel,
-  version: Type.String({ description: 'Under which it is asked for; new.' }),
+const version = Type.String({ description: 'Under which it is asked for; new.' });
+
+/** Of an upload whose path tells the version. */
+export const PutQuery = Type.Object({
   name: Type.Optional(Type.String({ description: 'Of the model that this is a version of; absent, the version stands alone.' })),
   manifest: Type.Optional(Type.String({ description: 'A manifest.json: fields, defaults, ranges, metrics.' })),
   sha256: Type.Optional(Type.String({ description: 'Of the file, in hex; another file is refused.' })),
 });
+
+export const UploadForm = Type.Object({ file: rawModel, version, ...PutQuery.properties });
+
+/** Of an upload without a form. */
+export const UploadQuery = Type.Object({ version: Type.Optional(version), ...PutQuery.properties });
 
 export const UploadResponse = Type.Object(
   {

@@ -8,7 +8,7 @@ import { tensorGroup } from '../history/operations.ts';
 import { jsonReply } from '../json-reply.ts';
 import { boundaryOf, partsOf, textOf, type Part } from '../multipart.ts';
 import { modelRow } from './answers.ts';
-import { UploadForm, UploadResponse, rawModel } from './schema.ts';
+import { PutQuery, UploadForm, UploadQuery, UploadResponse, rawModel } from './schema.ts';
 
 export type Uploads = Pick<ModelUploads, 'upload' | 'checkIdentity' | 'bytesMax'>;
 
@@ -34,6 +34,7 @@ export function uploadOperations(uploads: Uploads | undefined): AnyOperation[] {
     method: 'POST',
     path: '/models/upload',
     summary: 'Take a new model: a form with the file and its version, name, manifest and sha256; or the file alone, with those in the query.',
+    querySchema: UploadQuery,
     requestTypes: { 'multipart/form-data': UploadForm, 'application/octet-stream': rawModel },
     run(allowed: Uploads, call: Call) {
       const boundary = boundaryOf(call.header('content-type'));
@@ -47,6 +48,7 @@ export function uploadOperations(uploads: Uploads | undefined): AnyOperation[] {
     method: 'PUT',
     path: '/models/:version',
     summary: 'Take a new model: the body is the file, the path its version or `name:version`; name, manifest and sha256 may stand in the query.',
+    querySchema: PutQuery,
     requestTypes: { 'application/octet-stream': rawModel },
     run(allowed: Uploads, call: Call) {
       const fields = queryFields(call);
