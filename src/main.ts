@@ -42,6 +42,13 @@ try {
 
 async function serve(config: Config, warnings: readonly string[]): Promise<void> {
   const log = createLog(config);
+  // Process 1 of a container is spared the signals that nobody listens for.
+  let signalled: NodeJS.Signals | undefined;
+  const remember = (signal: NodeJS.Signals) => {
+    if (signalled !== undefined) killProcess();
+    signalled = signal;
+  };
+  process.on('SIGTERM', remember).on('SIGINT', remember);
   for (const warning of warnings) log.warn(warning);
   // The parts that serve are loaded only here: --help need not wait for them.
   const { startServer } = await import('./server.ts');
@@ -72,8 +79,9 @@ async function serve(config: Config, warnings: readonly string[]): Promise<void>
     state = 'stopping';
     if (!isDraining) void drain(server, config, log, { signal }, finish);
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  process.off('SIGTERM', remember).off('SIGINT', remember);
+  process.on('SIGTERM', stop).on('SIGINT', stop);
+  if (signalled !== undefined) stop(signalled);
   void server.stuck.any.then(() => {
     if (state !== 'serving') return;
     state = 'replacing';

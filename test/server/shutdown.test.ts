@@ -1,9 +1,14 @@
 // SIGTERM under load: every accepted request is answered, and the process ends with 0 by itself.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
-import { startServerProcess } from '../support/server-process.ts';
+import { mainFile, serverEnvironment, startServerProcess } from '../support/server-process.ts';
 
 const body = JSON.stringify({ model: 'all-MiniLM-L6-v2', input: 'word '.repeat(60) });
 
@@ -67,6 +72,18 @@ test('while it drains, readiness is off and connections close after their answer
   assert.equal((await fetch(`${server.url}/livez`)).status, 200);
   assert.equal((await fetch(`${server.url}/v1/embeddings`, { method: 'POST', body })).status, 200);
   assert.deepEqual(await ended, { code: 0, signal: null });
+});
+
+test('a signal that comes while it starts is not lost', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  // The warning is the first that it says, long before it listens.
+  const env = serverEnvironment({ EMB_PROVIDER_STRANGER: '1' }, directory);
+  const child = spawn(process.execPath, [mainFile], { cwd: directory, env, stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  child.kill('SIGTERM');
+  assert.deepEqual(await once(child, 'exit'), [0, null]);
 });
 
 test('the longest deadline is one, also after a delay', async (t) => {
