@@ -1,5 +1,7 @@
-// Every error a client can see: one table, one class. Stands at the bottom of the line; imports nothing.
+// Every error a client can see: one table, one class. Stands at the bottom of the line; imports only limits.
 // Invariant: a surface chooses only the JSON shape of an error, never its status or its meaning.
+
+import { retryAfterMsMin } from './limits.ts';
 
 type Row = {
   /** HTTP status. */
@@ -57,7 +59,7 @@ export type ErrorCode = keyof typeof errorTable;
 export type ErrorOptions = {
   /** The request field at fault, as a client writes it: `input`, `texts[3]`. */
   readonly field?: string;
-  /** When a retry makes sense; only for rows with `retry`. */
+  /** When a retry makes sense; only for rows with `retry`, whose errors say the least wait without it. */
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
 };
@@ -73,7 +75,7 @@ export class ServerError extends Error {
     super(detail, { cause: options.cause });
     this.code = code;
     this.field = options.field;
-    this.retryAfterMs = options.retryAfterMs;
+    this.retryAfterMs = options.retryAfterMs ?? (errorTable[code].retry ? retryAfterMsMin : undefined);
   }
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ServerError } from '../../src/errors.ts';
+import { errorTable, ServerError, type ErrorCode } from '../../src/errors.ts';
 import type { AnyOperation, Call } from '../../src/operation.ts';
 import { until } from '../support/until.ts';
 import { echo, Gate, operation, RawClient, request, serve, statuses } from './support.ts';
@@ -170,6 +170,17 @@ test('An error says when to come back, in seconds and in milliseconds', async (t
   assert.equal(status, 429);
   assert.equal(headers.get('retry-after'), '2');
   assert.equal(headers.get('retry-after-ms'), '1201');
+});
+
+test('Every error that may pass says when to come back, and no other one', async (t) => {
+  const failing = operation('GET', '/fail/:code', () => undefined, {
+    decode: (_bytes, call) => { throw new ServerError(call.parameters['code'] as ErrorCode); },
+  });
+  const { url } = await serve(t, [failing]);
+  for (const [code, { retry }] of Object.entries(errorTable)) {
+    const { headers } = await fetch(`${url}/fail/${code}`);
+    assert.equal(headers.has('retry-after'), retry, code);
+  }
 });
 
 test('A header value that is not printable ASCII is left out', async (t) => {
