@@ -45,7 +45,8 @@ export async function openAnswers(
     onError: (error) => log.warn({ err: error }, 'the semantic cache failed; the answer came without it'),
   });
   const model = config.upstreamModel ?? '';
-  const timeoutMs = config.upstreamTimeoutMs;
+  // The upstream's own bound is on its silence: an answer that comes may take as long as any request, and never less.
+  const timeoutMs = Math.max(config.requestTimeoutMs, config.upstreamTimeoutMs);
   const forwardsKey = config.upstreamApiKey === undefined && !hasKeys(config);
   return {
     operations: [

@@ -182,3 +182,9 @@ test('without an upstream a chat is answered by the cache or refused, in OpenAI\
   assert.equal(put.status, 201);
   assert.equal(textOf(await create()), 'Paris.');
 });
+
+test('UPSTREAM_TIMEOUT bounds the silence of the upstream, not its whole answer', async (t) => {
+  const { ask } = await proxied(t, { UPSTREAM_TIMEOUT: '1.5' });
+  assert.match(textOf((await ask('Who takes longer and says so? !alive')).data)!, /Who takes longer/);
+  await assert.rejects(ask('Who says nothing? !delay 20000'), { status: 504, code: 'upstream_timeout' });
+});

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export type ChatCall = { readonly body: Record<string, unknown>; readonly authorization: string | undefined };
 
-/** What a question asks of the server besides an answer: `!status 429`, `!delay 100`, `!tools`, `!cut`. */
+/** What a question asks of the server besides an answer: `!status 429`, `!delay 100`, `!tools`, `!cut`, `!alive`. */
 export class ChatServer {
   readonly calls: ChatCall[] = [];
   /** Answers whose client left before the end. */
@@ -61,14 +61,26 @@ export class ChatServer {
     const text = ChatServer.answerTo(question, count);
     const tools = wish('tools') !== undefined;
     if (body['stream'] === true) await this.#stream(response, body, text, tools, wish('cut') !== undefined);
-    else this.#whole(response, body, text, tools);
+    else {
+      if (wish('alive') !== undefined) await this.#spaces(response);
+      this.#whole(response, body, text, tools);
+    }
+  }
+
+  /** What some services send for seconds before an answer, so that nobody takes the connection for dead. */
+  async #spaces(response: ServerResponse): Promise<void> {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    for (let i = 0; i < 8; i += 1) {
+      response.write(' ');
+      await sleep(300);
+    }
   }
 
   #whole(response: ServerResponse, body: Record<string, unknown>, text: string, tools: boolean): void {
     const message = tools
       ? { role: 'assistant', content: null, tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } }] }
       : { role: 'assistant', content: text, refusal: null };
-    response.writeHead(200, { 'content-type': 'application/json', 'x-request-id': 'upstream-1' });
+    if (!response.headersSent) response.writeHead(200, { 'content-type': 'application/json', 'x-request-id': 'upstream-1' });
     response.end(JSON.stringify({
       id: `chatcmpl-${this.calls.length}`, object: 'chat.completion', created: 1_700_000_000, model: body['model'],
       choices: [{ index: 0, message, finish_reason: tools ? 'tool_calls' : 'stop', logprobs: null }],
