@@ -30,7 +30,7 @@ test('answers match their descriptions', async (t) => {
   const question = { query: 'What is a tensor?', response: 'An array.', tags: ['faq'] };
   const inference = { imu: [1, 2, 3, 4, 5, 6] };
   const lines: readonly Line[] = [
-    ['GET', '/health'], ['GET', '/readyz'], ['GET', '/v1/models'], ['GET', '/models'], ['GET', '/models/{version}', '/models/tiny-bert'],
+    ['GET', '/'], ['GET', '/health'], ['GET', '/livez'], ['GET', '/readyz'], ['GET', '/stats'], ['GET', '/v1/models'], ['GET', '/models'], ['GET', '/models/{version}', '/models/tiny-bert'],
     ['GET', '/models/{version}', '/models/1.0'], ['POST', '/models/{version}/load', '/models/tiny-bert/load'],
     ['POST', '/v1/embeddings', undefined, { model: 'tiny-bert', input: ['one', 'word '.repeat(600)] }],
     ['POST', '/embed', undefined, { inputs: 'one' }], ['POST', '/embed', undefined, { model_name: 'tiny-bert', text: 'one' }],

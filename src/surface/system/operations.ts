@@ -1,5 +1,4 @@
 // What all services share: the front page, probes, totals and metrics (unions of the seeds' fields).
-import Type from 'typebox';
 import type { Metrics } from '../../metrics.ts';
 import type { AnyOperation, Call, Operation, Reply } from '../../operation.ts';
 import type { ModelCache } from '../../registry/model-cache.ts';
@@ -8,7 +7,7 @@ import type { TensorEntry } from '../../registry/tensor-models.ts';
 import { detailError } from '../detail-errors.ts';
 import { jsonReply } from '../json-reply.ts';
 import { frontPage } from './front-page.ts';
-import { HealthResponse, ReadyResponse } from './schema.ts';
+import { HealthResponse, LiveResponse, MetricsResponse, ReadyResponse, RootResponse, StatsResponse } from './schema.ts';
 
 export const systemGroup = 'System';
 
@@ -54,7 +53,8 @@ function root(state: SystemState): AnyOperation {
     if (call.header('accept').includes('text/html')) return frontPage(state);
     return jsonReply(200, { name: 'ortserve', service: 'ortserve', version: state.version, status: 'running', ...links });
   };
-  return page('/', 'root', 'What this server is: a page for a browser, JSON for a program.', () => undefined, encode);
+  const operation = page('/', 'root', 'What this server is: a page for a browser, JSON for a program.', () => undefined, encode);
+  return { ...operation, binaryTypes: ['text/html'], responseSchema: RootResponse };
 }
 
 function health(state: SystemState): AnyOperation {
@@ -113,7 +113,8 @@ function failure(slot: { readonly state: string; readonly failure: Error | undef
 }
 
 function live(): AnyOperation {
-  return page('/livez', 'livez', 'The event loop runs.', () => undefined, () => jsonReply(200, { status: 'alive' }));
+  const operation = page('/livez', 'livez', 'The event loop runs.', () => undefined, () => jsonReply(200, { status: 'alive' }));
+  return { ...operation, responseSchema: LiveResponse };
 }
 
 function ready(state: SystemState): AnyOperation {
@@ -151,7 +152,8 @@ function stats(state: SystemState): AnyOperation {
       })),
     });
   };
-  return page('/stats', 'stats', 'Totals since the start.', () => undefined, encode);
+  const operation = page('/stats', 'stats', 'Totals since the start.', () => undefined, encode);
+  return { ...operation, responseSchema: StatsResponse };
 }
 
 function metrics(metrics: Metrics): AnyOperation {
@@ -167,7 +169,7 @@ function metrics(metrics: Metrics): AnyOperation {
     });
   };
   const operation = page('/metrics', 'metrics', 'Prometheus text, or totals as JSON on Accept: application/json.', () => metrics.registry.metrics(), encode);
-  return { ...operation, binaryTypes: ['text/plain'], responseSchema: Type.Object({ total_requests: Type.Integer() }) };
+  return { ...operation, binaryTypes: ['text/plain'], responseSchema: MetricsResponse };
 }
 
 function acceptsJson(call: Call): boolean {

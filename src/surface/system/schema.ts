@@ -34,6 +34,36 @@ export const HealthResponse = Type.Object({
   memory: Type.Object({ rss_bytes: Type.Integer() }),
 });
 
+export const RootResponse = Type.Object({
+  name: Type.String(),
+  service: Type.String(),
+  version: Type.String(),
+  status: Type.String(),
+  documentation: Type.String(),
+  openapi: Type.String(),
+  health: Type.String(),
+  models: Type.String(),
+  metrics: Type.String(),
+});
+
+export const LiveResponse = Type.Object({ status: Type.Literal('alive') });
+
+export const StatsResponse = Type.Object({
+  uptime_seconds: Type.Number(),
+  total_requests: Type.Integer(),
+  total_errors: Type.Integer(),
+  total_embeddings: Type.Integer(),
+  models: Type.Array(Type.Object({ ...ModelHealth.properties, embeddings: Type.Integer() }, { additionalProperties: true })),
+});
+
+export const MetricsResponse = Type.Object({
+  total_requests: Type.Integer(),
+  total_embeddings: Type.Integer(),
+  total_errors: Type.Integer(),
+  uptime_seconds: Type.Number(),
+  model_usage: Type.Record(Type.String(), Type.Integer(), { description: 'Embeddings by model.' }),
+});
+
 export const ReadyResponse = Type.Object({
   status: Type.Union(['ready', 'loading', 'failed', 'stuck', 'draining'].map((each) => Type.Literal(each))),
   waiting: Type.Optional(Type.Array(Type.String(), { description: 'Models that do not answer yet.' })),
