@@ -64,6 +64,8 @@ test('the shared paths answer', async (t) => {
     for (const line of named) assert.ok(served.includes(line), line);
     const page = await (await get('/docs', 'text/html')).text();
     assert.doesNotMatch(page, /(src|href)="https?:/);
+    const fromFolder = await get('/docs/', 'text/html');
+    assert.deepEqual([fromFolder.status, fromFolder.headers.get('content-type')], [200, 'text/html; charset=utf-8']);
     for (const [, file] of page.matchAll(/(?:src|href)="(docs\/[^"]+)"/g)) assert.equal((await get(`/${file}`)).status, 200);
   });
 

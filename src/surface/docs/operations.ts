@@ -58,15 +58,16 @@ export function docsOperations(init: DocsInit): readonly AnyOperation[] {
     run: () => indexPage(init.info.title, 'docs/', 'openapi.json'),
     encode: pageReply,
   };
+  // A path of its own, as a star never stands for nothing; seen from there the files and the description lie elsewhere.
+  const pageOfFolder = { ...page, path: '/docs/', run: () => indexPage(init.info.title, '', '../openapi.json') };
   const file: Operation<string, Reply> = {
     ...shared, name: 'docs.file', path: '/docs/*', summary: 'The files of that page.',
-    binaryTypes: ['text/html', 'text/css', 'text/javascript', 'image/png'],
+    binaryTypes: ['text/css', 'text/javascript', 'image/png'],
     decode: (_bytes, call) => call.parameters['*'] ?? '',
-    // `/docs/` is the page too; seen from there its files and the description lie elsewhere.
-    run: (name) => (name === '' ? pageReply(indexPage(init.info.title, '', '../openapi.json')) : files.reply(name)),
+    run: (name) => files.reply(name),
     encode: (reply) => reply,
   };
-  return [description, page, file];
+  return [description, page, pageOfFolder, file];
 }
 
 class StaticFiles {
