@@ -72,7 +72,8 @@ export class ServerError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, detail: string = errorTable[code].message, options: ErrorOptions = {}) {
-    super(detail, { cause: options.cause });
+    // Half a surrogate pair, of a client's text or where one was cut, has no form in gRPC's status.
+    super(detail.toWellFormed(), { cause: options.cause });
     this.code = code;
     this.field = options.field;
     this.retryAfterMs = options.retryAfterMs ?? (errorTable[code].retry ? retryAfterMsMin : undefined);

@@ -35,6 +35,13 @@ test('a bug tells a client nothing', async (t) => {
   assert.ok(!error.details.includes('secret'));
 });
 
+test('an error that repeats half a character of the request is told like any other', async (t) => {
+  const fail = bytesOperation('ModelInfer', () => { throw new ServerError('REQUEST_INVALID', "'\ud83d' is no input."); });
+  const client = connect(t, (await serve(t, [fail])).port);
+  const error = await client.call('ModelInfer', '', {}, 2000).then(() => assert.fail(), (thrown: ServiceError) => thrown);
+  assert.deepEqual([error.code, error.details], [status.INVALID_ARGUMENT, "'\ufffd' is no input."]);
+});
+
 test('the same keys open it as HTTP', async (t) => {
   const key = keyOfEverything('0123456789abcdef');
   const streamed = bytesOperation('ModelStreamInfer', (text: string) => text);
