@@ -1,6 +1,6 @@
 // One WebSocket with many requests, each an async iterator. After a break it connects again, and requests that were
 // made resumable go on where they were.
-import { ConnectionError } from './errors.ts';
+import { ConnectionError, RequestError } from './errors.ts';
 import { packMessage, unpackMessage, type Tensor } from './frames.ts';
 import { reasonOf, sleep, waitMs, withRetries, type RetryOptions } from './retry.ts';
 import { StreamedCall, type CallOptions, type Message } from './streamed-call.ts';
@@ -38,6 +38,7 @@ export class Stream {
   readonly #waiting: StreamedCall[] = [];
   #socket: SocketLike | undefined;
   #requestsMax = 1;
+  #requestBytesMax = Infinity;
   #nextId = 1;
   #isConnecting = false;
   #isClosed = false;
@@ -122,9 +123,10 @@ export class Stream {
         const message = readMessage(data);
         if (message.type === 'hello') {
           this.#requestsMax = Number(message.fields['requests_max']) || 1;
+          this.#requestBytesMax = Number(message.fields['request_bytes_max']) || Infinity;
           resolve();
         } else {
-          this.#calls.get(String(message.fields['id']))?.receive(message);
+          this.#calls.get(String(message.fields['id']))?.receive(message, sizeOf(data));
         }
       });
       socket.addEventListener('error', ({ message }: { message?: string }) => {
@@ -186,7 +188,10 @@ export class Stream {
   #send(fields: object, tensors?: Readonly<Record<string, Tensor>>): void {
     if (this.#socket?.readyState !== openState) return;
     const message = fields as Readonly<Record<string, unknown>>;
-    this.#socket.send(tensors === undefined ? JSON.stringify(message) : packMessage(message, tensors));
+    const data = tensors === undefined ? JSON.stringify(message) : packMessage(message, tensors);
+    // The server could not say whose it was, or would cut the connection off with all that runs on it.
+    if (isLonger(data, this.#requestBytesMax)) throw tooLarge(this.#requestBytesMax);
+    this.#socket.send(data);
   }
 
   #failAll(error: Error, which: (call: StreamedCall) => boolean): void {
@@ -199,6 +204,21 @@ function readMessage(data: unknown): Message {
     ? { fields: JSON.parse(data) as Record<string, unknown>, tensors: {} }
     : unpackMessage(data as ArrayBuffer);
   return { type: String(fields['type']), fields, tensors };
+}
+
+/** Of what was received; text is ASCII for the most part. */
+function sizeOf(data: unknown): number {
+  return typeof data === 'string' ? data.length : (data as ArrayBuffer).byteLength;
+}
+
+function isLonger(data: string | Uint8Array, bytesMax: number): boolean {
+  if (typeof data !== 'string') return data.byteLength > bytesMax;
+  // A character is three bytes at most.
+  return data.length * 3 > bytesMax && new TextEncoder().encode(data).byteLength > bytesMax;
+}
+
+function tooLarge(bytesMax: number): RequestError {
+  return new RequestError({ message: `The request is larger than ${bytesMax} bytes.`, code: 'REQUEST_TOO_LARGE', status: 413 });
 }
 
 /** Subprotocols are HTTP tokens, which have no parentheses. */

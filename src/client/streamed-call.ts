@@ -30,8 +30,9 @@ export type Carrier = {
   ended(call: StreamedCall): void;
 };
 
-/** Messages taken before the server hears of it. */
+/** Messages, and bytes of them, taken before the server hears of it. It stops where a megabyte is not acknowledged. */
 const acknowledgeEvery = 32;
+const acknowledgeBytes = 256 * 1024;
 
 /** Iterated once. Ends after the summary or the result, which is the last message. */
 export class StreamedCall implements AsyncIterableIterator<Message> {
@@ -41,7 +42,7 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
   readonly #op: string;
   readonly #options: CallOptions;
   readonly #carrier: Carrier;
-  #messages: Message[] = [];
+  #messages: { readonly message: Message; readonly bytes: number }[] = [];
   #wake: (() => void) | undefined;
   #error: Error | undefined;
   #job: string | undefined;
@@ -49,6 +50,7 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
   #hasReceived = false;
   #receivedSeq = 0;
   #acknowledgedSeq = 0;
+  #takenBytes = 0;
   #isStarted = false;
   #isOver = false;
   readonly #onAbort = (): void => this.#cancel(reasonOf(this.#options.signal!));
@@ -85,7 +87,8 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
     this.#carrier.send({ id: this.id, op: 'resume', job: this.#job, after: this.#receivedSeq });
   }
 
-  receive(message: Message): void {
+  /** @param bytes of the message as it came */
+  receive(message: Message, bytes: number): void {
     if (this.#isOver) return;
     const { type, fields } = message;
     if (type === 'accepted') {
@@ -95,7 +98,7 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
     if (type === 'error' || type === 'rejected') return this.fail(errorOfFields(fields['error']));
     if (typeof fields['seq'] === 'number') this.#receivedSeq = fields['seq'];
     this.#hasReceived = true;
-    this.#messages.push(message);
+    this.#messages.push({ message, bytes });
     if (isLast(message)) {
       // All has arrived, so the server need not wait for the reader.
       if (this.#job !== undefined) this.#carrier.send({ id: this.id, op: 'ack', seq: this.#receivedSeq });
@@ -117,10 +120,10 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
 
   async next(): Promise<IteratorResult<Message, undefined>> {
     for (;;) {
-      const message = this.#messages.shift();
-      if (message !== undefined) {
-        this.#taken(message);
-        return { done: false, value: message };
+      const next = this.#messages.shift();
+      if (next !== undefined) {
+        this.#taken(next.message, next.bytes);
+        return { done: false, value: next.message };
       }
       if (this.#error !== undefined) throw this.#error;
       if (this.#isOver) return { done: true, value: undefined };
@@ -135,11 +138,14 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  #taken(message: Message): void {
+  #taken(message: Message, bytes: number): void {
     const { seq } = message.fields;
     if (isLast(message)) this.last = message;
-    if (typeof seq !== 'number' || this.#isOver || seq - this.#acknowledgedSeq < acknowledgeEvery) return;
+    if (typeof seq !== 'number' || this.#isOver) return;
+    this.#takenBytes += bytes;
+    if (seq - this.#acknowledgedSeq < acknowledgeEvery && this.#takenBytes < acknowledgeBytes) return;
     this.#acknowledgedSeq = seq;
+    this.#takenBytes = 0;
     this.#carrier.send({ id: this.id, op: 'ack', seq });
   }
 

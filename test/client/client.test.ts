@@ -11,6 +11,7 @@ import type { SocketConstructor } from '../../src/client/stream.ts';
 import { waitMs } from '../../src/client/retry.ts';
 import { tinyBertDirectory } from '../support/fixtures.ts';
 import { startServerProcess } from '../support/server-process.ts';
+import { counting, serveSockets } from '../transport/socket-support.ts';
 import { SocketRelay } from './socket-relay.ts';
 
 const model = 'tiny-bert';
@@ -112,6 +113,28 @@ test('a stream outlives what cannot be sent', async (t) => {
   assert.equal((await calls[1]!.next()).value?.type, 'result');
   await assert.rejects(calls[2]!.next(), TypeError);
   assert.equal((await stream.call('echo').next()).value?.type, 'result');
+});
+
+test('a resumable call of large messages is acknowledged before the server waits for it', { timeout: 10_000 }, async (t) => {
+  const { port } = await serveSockets(t, [counting()]);
+  const stream = await new Client({ url: `http://127.0.0.1:${port}`, WebSocket: webSocket }).stream();
+  t.after(() => stream.close());
+  for (const size of [60_000, 1_500_000]) {
+    let items = 0;
+    for await (const { type } of stream.call('count', { resumable: true, body: { count: 40, size } })) if (type === 'item') items += 1;
+    assert.equal(items, 40);
+  }
+});
+
+test('a request larger than the server takes is refused before it is sent', { timeout: 10_000 }, async (t) => {
+  const { port } = await serveSockets(t, [counting()]);
+  const stream = await new Client({ url: `http://127.0.0.1:${port}`, WebSocket: webSocket }).stream();
+  t.after(() => stream.close());
+  const tensors = { x: { datatype: 'uint8', shape: [100_000], data: new Uint8Array(100_000) } };
+  for (const options of [{ body: 'x'.repeat(100_000) }, { body: '\u20ac'.repeat(30_000) }, { body: 'x'.repeat(2_000_000), resumable: true }, { tensors }]) {
+    await assert.rejects(stream.call('count', options).next(), { name: 'RequestError', code: 'REQUEST_TOO_LARGE', status: 413 });
+  }
+  assert.equal((await stream.call('count', { body: { count: 0, text: 'x'.repeat(60_000) } }).next()).value?.type, 'summary');
 });
 
 test('what the server does not let resume is not asked for again once some of it came', async (t) => {
