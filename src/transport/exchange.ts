@@ -175,7 +175,8 @@ export class Exchange {
   #writeBody({ status, body }: Reply): void {
     const response = this.#response;
     const closes = this.hangUp === 'now' || this.#traffic.draining;
-    const hasBody = !this.headOnly && status !== 204;
+    // A length with 304 would be taken for that of the answer the client has (RFC 9110, 8.6).
+    const hasBody = !this.headOnly && status !== 204 && status !== 304;
     if (isStream(body)) {
       if (closes || this.hangUp === 'ask') response.writeHeader('connection', 'close');
       if (hasBody) return this.#sendStream(body);
@@ -194,7 +195,7 @@ export class Exchange {
       response.end(hasBody ? body : '', closes);
     } else {
       // Given a length, endWithoutBody leaves the response open in the eyes of uWebSockets.js.
-      if (this.headOnly) response.writeHeader('content-length', String(Buffer.byteLength(body)));
+      if (this.headOnly && status !== 304) response.writeHeader('content-length', String(Buffer.byteLength(body)));
       response.endWithoutBody();
     }
     this.#close();

@@ -100,6 +100,17 @@ test('Answers without a body leave the connection usable', async (t) => {
   assert.equal(server.inFlight, 0);
 });
 
+test('An answer that says nothing has changed tells no length', async (t) => {
+  const unchanged = operation('GET', '/file', () => undefined, { encode: () => ({ status: 304, contentType: '', headers: { etag: '"a"' }, body: '' }) });
+  const { server } = await serve(t, [unchanged, echo]);
+  const client = new RawClient(t, server.port).send(request('GET /file'));
+  const head = await client.waitFor('\r\n\r\n');
+  assert.match(head, /^HTTP\/1\.1 304 /);
+  assert.doesNotMatch(head, /content-length/i);
+  client.send(request('POST /echo', [], 'next'));
+  await client.waitFor('"next"');
+});
+
 test('OPTIONS says which methods there are', async (t) => {
   const { url } = await serve(t, all);
   const answered = await fetch(`${url}/v1/models`, { method: 'OPTIONS' });
