@@ -77,6 +77,11 @@ test('chats over the WebSocket', async (t) => {
     assert.deepEqual([cut.type, cut['error'].code], ['error', 'UPSTREAM_FAILED']);
   });
 
+  await t.test('what calls itself JSON and is none comes as text', async () => {
+    const end = await ask('junk', '!junk', { stream: false });
+    assert.deepEqual([end.type, end['status'], end['text']], ['result', 503, 'no healthy upstream']);
+  });
+
   await t.test('a stream may take longer than its first chunk may', async () => {
     upstream.delayMs = 3000;
     const end = await ask('long', 'What begins at once and takes its time? !delay 0');

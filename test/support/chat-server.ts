@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export type ChatCall = { readonly body: Record<string, unknown>; readonly authorization: string | undefined };
 
-/** What a question asks of the server besides an answer: `!status 429`, `!delay 100`, `!tools`, `!cut`, `!alive`. */
+/** What a question asks of the server besides an answer: `!status 429`, `!delay 100`, `!tools`, `!cut`, `!alive`, `!junk`. */
 export class ChatServer {
   readonly calls: ChatCall[] = [];
   /** Answers whose client left before the end. */
@@ -52,6 +52,8 @@ export class ChatServer {
     const wish = (name: string): string | undefined => new RegExp(`!${name}(?: (\\d+))?`).exec(question)?.[1] ?? (question.includes(`!${name}`) ? '' : undefined);
     response.on('close', () => { if (!response.writableFinished) this.abandoned += 1; });
     await sleep(Number(wish('delay') ?? this.delayMs));
+    // As gateways do.
+    if (wish('junk') !== undefined) return void response.writeHead(503, { 'content-type': 'application/json' }).end('no healthy upstream');
     const status = Number(wish('status') ?? 200);
     if (status !== 200) {
       response.writeHead(status, { 'content-type': 'application/json', ...(status === 429 && { 'retry-after': '7' }) });

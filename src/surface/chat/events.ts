@@ -36,7 +36,8 @@ function checkedJson(text: string): string {
   throw new ServerError('UPSTREAM_FAILED', 'The upstream server sent a chunk that is no JSON.');
 }
 
-function parsed(text: string): unknown {
+/** Undefined for what is no JSON. */
+export function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -12,7 +12,7 @@ import { jsonContentType, jsonReply } from '../json-reply.ts';
 import { openaiError } from '../openai/errors.ts';
 import { openaiGroup } from '../openai/operations.ts';
 import { cacheControl, cacheHeaders } from './cache-headers.ts';
-import { chatEvents, includesUsage, type ReplyHead } from './events.ts';
+import { chatEvents, includesUsage, parsed, type ReplyHead } from './events.ts';
 import { ChatRequest, ChatResponse } from './schema.ts';
 
 export type ChatOptions = {
@@ -158,8 +158,14 @@ function headOf(output: Output, input: Input): ReplyHead {
 function encode(output: Output, input: Input): Reply {
   const { status, headers } = headOf(output, input);
   if (output.kind === 'completion' && !input.streams) return jsonReply(status, output.completion, headers);
-  if (output.kind === 'whole') return { status, contentType: output.head.contentType || jsonContentType, headers, body: output.bytes };
+  if (output.kind === 'whole') return { status, contentType: contentTypeOf(output), headers, body: output.bytes };
   const streamed = { status, headers: { ...headers, 'cache-control': 'no-cache' } };
   if (output.kind === 'stream') return { ...streamed, contentType: output.head.contentType, body: output.stream };
   return { ...streamed, contentType: eventStream, body: [...replayed(output.completion, includesUsage(input))].join('') };
+}
+
+/** Gateways call their own words JSON, which a message of a WebSocket would then be broken by. */
+function contentTypeOf({ head: { contentType }, bytes }: Extract<Output, { kind: 'whole' }>): string {
+  const claimed = contentType || jsonContentType;
+  return claimed.startsWith(jsonContentType) && parsed(Buffer.from(bytes).toString()) === undefined ? 'text/plain; charset=utf-8' : claimed;
 }
