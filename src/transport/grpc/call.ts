@@ -75,7 +75,8 @@ export class GrpcPerformer {
 
   async #checkRate(operation: AnyOperation, grpcCall: GrpcCall): Promise<void> {
     if (operation.unlimited === true) return;
-    const verdict = await this.#rules.rateLimiter?.check(clientKey(noAddress, grpcCall.getPeer().replace(peerPort, ''), 1));
+    const { rateLimiter } = this.#rules;
+    const verdict = await rateLimiter?.check(clientOf(grpcCall, rateLimiter.trustedProxies));
     if (verdict?.allowed === false) throw new ServerError('RATE_LIMITED', undefined, { retryAfterMs: verdict.resetMs });
   }
 }
@@ -85,6 +86,12 @@ export function grpcError(error: ServerError): Partial<ServerErrorResponse> {
   const metadata = new GrpcMetadata();
   if (error.retryAfterMs !== undefined) metadata.set('retry-after-ms', String(Math.ceil(error.retryAfterMs)));
   return { code: errorTable[error.code].grpc as status, details: error.message, metadata };
+}
+
+/** Who asks, for the rate limit. */
+function clientOf(grpcCall: GrpcCall, trustedProxies: number): string {
+  const forwarded = clientKey(noAddress, headerOf(grpcCall.metadata, 'x-forwarded-for'), trustedProxies);
+  return forwarded || clientKey(noAddress, grpcCall.getPeer().replace(peerPort, ''), 1);
 }
 
 function headerOf(metadata: Metadata, name: string): string {

@@ -76,6 +76,20 @@ test('clients of either family have a limit of their own', { skip: hasIpv6 ? fal
   assert.deepEqual([await codeOf(four.call('ModelInfer', 'a')), await codeOf(four.call('ModelInfer', 'a'))], ['OK', 'RESOURCE_EXHAUSTED']);
 });
 
+test('behind a trusted proxy each client has its own limit', async (t) => {
+  const codesOf = async (trustedProxies: number): Promise<(string | undefined)[]> => {
+    const rateLimiter = new RateLimiter({ requestsPerMinute: 1, trustedProxies });
+    const client = connect(t, (await serve(t, [echo], { rateLimiter })).port);
+    const codes: (string | undefined)[] = [];
+    for (const address of ['192.0.2.1', '192.0.2.1', '192.0.2.2', 'unknown', '']) {
+      codes.push(await codeOf(client.call('ModelInfer', 'a', address === '' ? {} : { 'x-forwarded-for': address })));
+    }
+    return codes;
+  };
+  assert.deepEqual(await codesOf(1), ['OK', 'RESOURCE_EXHAUSTED', 'OK', 'OK', 'RESOURCE_EXHAUSTED']);
+  assert.deepEqual(await codesOf(0), ['OK', ...new Array<string>(4).fill('RESOURCE_EXHAUSTED')]);
+});
+
 test('what is not listed is not implemented', async (t) => {
   const client = connect(t, (await serve(t, [echo])).port);
   assert.equal(await codeOf(client.call('TraceSetting', '')), 'UNIMPLEMENTED');
