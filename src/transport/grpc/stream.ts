@@ -36,6 +36,7 @@ export async function answerStream(stream: Stream, operation: AnyOperation, perf
     for await (const message of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       if (draining.aborted) break;
       await answers.room();
+      if (gone.signal.aborted) break;
       answers.add(performer.perform(operation, message, stream));
     }
     await answers.sent();

@@ -145,6 +145,27 @@ test('a stream answers in order, errors as answers, and does not read on for a c
   assert.deepEqual(answers, Array.from({ length: 100 }, (_, i) => (i === 3 ? 'error INPUT_EMPTY' : String(i))));
 });
 
+test('what a stream has not begun never runs once its client has left', async (t) => {
+  const calls: Call[] = [];
+  const gate = new Gate();
+  const wait = bytesOperation('ModelStreamInfer', async (text: string, call: Call) => {
+    calls.push(call);
+    await gate.pass();
+    return text;
+  });
+  const server = await serve(t, [wait], {}, ['ModelStreamInfer']);
+  const stream = connect(t, server.port).stream('ModelStreamInfer');
+  stream.on('error', () => {});
+  for (let i = 0; i < 40; i++) stream.write(Buffer.from(String(i)));
+  await until(() => calls.length === 16, 'as many run as may');
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  stream.cancel();
+  await until(() => calls.every(({ cancelled }) => cancelled), 'they are cancelled');
+  gate.open();
+  await until(() => server.inFlight === 0, 'nothing is left');
+  assert.equal(calls.length, 16);
+});
+
 test('a server that drains answers what runs, ends streams and takes nothing new', async (t) => {
   const gate = new Gate();
   const wait = bytesOperation('ModelInfer', async (text: string) => gate.pass().then(() => text));
