@@ -91,7 +91,7 @@ function bindAll(uws: Uws, app: TemplatedApp, addresses: readonly string[], port
 
 /** A browser may take either address of localhost, so both are listened on. */
 function addressesOf(host: string): string[] {
-  if (host !== 'localhost') return [host.replace(/^\[(.*)\]$/, '$1')];
+  if (host !== 'localhost') return [withoutBrackets(host)];
   const local = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   return local.some(({ address }) => address === '::1') ? ['127.0.0.1', '::1'] : ['127.0.0.1'];
 }
@@ -106,8 +106,13 @@ function bind(uws: Uws, app: TemplatedApp, address: string, port: number): us_li
   return bound;
 }
 
-/** uWebSockets.js says only that it failed; Node, asked for the same, says why. */
-async function whyNot(host: string, port: number): Promise<string> {
+/** Of IPv6, as in a URL. */
+export function withoutBrackets(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1');
+}
+
+/** uWebSockets.js says only that it failed, and gRPC not always why; Node, asked for the same, does. */
+export async function whyNot(host: string, port: number): Promise<string> {
   return new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown reason'));

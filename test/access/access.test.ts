@@ -68,6 +68,6 @@ test('without configured keys, administration is for this machine, or for whoeve
 });
 
 test('addresses that only this machine reaches are known', () => {
-  assert.deepEqual(['127.0.0.1', '127.8.9.1', '::1', 'localhost'].map(isLoopback), [true, true, true, true]);
+  assert.deepEqual(['127.0.0.1', '127.8.9.1', '::1', '[::1]', 'localhost'].map(isLoopback), [true, true, true, true, true]);
   assert.deepEqual(['0.0.0.0', '::', '10.0.0.1', 'example.com', '127.0.0.1.example.com'].map(isLoopback), [false, false, false, false, false]);
 });

@@ -7,7 +7,7 @@ import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { bodyBytesInFlightMax, grpcAnswerBytesMax, grpcHeaderBytesMax, grpcStreamsMax } from '../../limits.ts';
 import type { AnyOperation } from '../../operation.ts';
-import { ListenError } from '../listen.ts';
+import { ListenError, whyNot, withoutBrackets } from '../listen.ts';
 import { grpcError, GrpcPerformer, type GrpcRules } from './call.ts';
 import { LibraryStreams } from './library-streams.ts';
 import { answerStream } from './stream.ts';
@@ -80,12 +80,10 @@ export class GrpcServer {
   }
 
   async listen({ host, port }: { host: string; port: number }): Promise<void> {
-    const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-    this.#port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-        if (error === null) resolve(bound);
-        else reject(new ListenError(/\bE[A-Z]+\b/.exec(error.message)?.[0] ?? 'EADDRINUSE', host, port));
-      });
+    const bare = withoutBrackets(host);
+    const address = bare.includes(':') ? `[${bare}]:${port}` : `${bare}:${port}`;
+    this.#port = await bind(this.#server, address).catch(async ({ message }: Error) => {
+      throw new ListenError(/\bE[A-Z]+\b/.exec(message)?.[0] ?? await whyNot(bare, port), host, port);
     });
     this.#tellHealth();
   }
@@ -126,6 +124,12 @@ export class GrpcServer {
       void answerStream(call, operation, this.#performer, this.#draining.signal);
     };
   }
+}
+
+function bind(server: Server, address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => (error === null ? resolve(port) : reject(error)));
+  });
 }
 
 function serverOptions(messageBytesMax: number): ServerOptions {

@@ -7,6 +7,7 @@ import { authorizer } from '../../../src/access/access.ts';
 import { keyOfEverything } from '../../../src/access/keys.ts';
 import { errorTable, ServerError, type ErrorCode } from '../../../src/errors.ts';
 import type { Call } from '../../../src/operation.ts';
+import type { ListenError } from '../../../src/transport/listen.ts';
 import { RateLimiter } from '../../../src/transport/rate-limit.ts';
 import { until } from '../../support/until.ts';
 import { Gate } from '../support.ts';
@@ -245,4 +246,18 @@ test('health and reflection answer as their own clients ask', async (t) => {
 test('a port in use ends the start', async (t) => {
   const { port } = await serve(t, [echo]);
   await assert.rejects(serve(t, [echo], { port }), { name: 'ListenError', code: 'EADDRINUSE' });
+});
+
+test('an address that cannot be had ends the start with its reason', async (t) => {
+  await assert.rejects(serve(t, [echo], { host: '192.0.2.1' }), { name: 'ListenError', code: 'EADDRNOTAVAIL' });
+  const error = await serve(t, [echo], { host: 'no.such.name.invalid' }).then(() => assert.fail(), (thrown: ListenError) => thrown);
+  assert.equal(error.name, 'ListenError');
+  assert.ok(['ENOTFOUND', 'EAI_AGAIN'].includes(error.code), error.message);
+});
+
+test('IPv6 addresses work, with brackets and without', { skip: hasIpv6 ? false : 'no IPv6 here' }, async (t) => {
+  for (const host of ['::1', '[::1]']) {
+    const client = connect(t, (await serve(t, [echo], { host })).port, '[::1]');
+    assert.equal(await codeOf(client.call('ModelInfer', 'a')), 'OK');
+  }
 });
