@@ -6,7 +6,7 @@ import { secretNames } from './config.ts';
 import type { Config } from './config.ts';
 import { echoCharsMax } from './limits.ts';
 import type { AnyOperation, Call, CallObserver, Reply } from './operation.ts';
-import type { ServerError } from './errors.ts';
+import { errorTable, type ServerError } from './errors.ts';
 
 export type Log = Logger;
 
@@ -57,7 +57,7 @@ export function requestLog(log: Log, now: () => number = () => performance.now()
   return {
     ended(call, reply, error) {
       const durationMs = now() - call.startedMs;
-      const level = levelOf(call.operation, reply, durationMs);
+      const level = levelOf(call.operation, reply, error, durationMs);
       if (!log.isLevelEnabled(level)) return;
       let suppressed = 0;
       if (level !== 'debug') {
@@ -121,10 +121,13 @@ class LineBudget {
   }
 }
 
-function levelOf(operation: AnyOperation, { status }: Reply, durationMs: number): 'debug' | 'info' | 'error' {
+function levelOf(
+  operation: AnyOperation, { status }: Reply, error: ServerError | undefined, durationMs: number,
+): 'debug' | 'info' | 'error' {
   // A probe that says "not ready" has done its work; it is asked every second.
   if (status === 503 && operation.unlimited === true) return 'debug';
-  if (status >= 500) return 'error';
+  // What breaks a stream off comes after a good status.
+  if (status >= 500 || (error !== undefined && errorTable[error.code].http >= 500)) return 'error';
   return durationMs >= slowMs ? 'info' : 'debug';
 }
 

@@ -96,6 +96,14 @@ describe('the request log', () => {
     assert.equal(lines[0]?.err?.message, 'x is not a function');
   });
 
+  test('writes a failure that comes after a good status, in the middle of a stream, at error, too', () => {
+    const { log, lines } = memoryLog('info');
+    const observer = requestLog(log);
+    observer.ended(callOf(), reply(200), new ServerError('INTERNAL', undefined, { cause: new TypeError('x is not a function') }));
+    observer.ended(callOf(), reply(200), new ServerError('CANCELLED'));
+    assert.deepEqual(lines.map(({ level, code, err }) => [level, code, err?.message]), [['error', 'INTERNAL', 'x is not a function']]);
+  });
+
   test('says which field a client got wrong', () => {
     const { log, lines } = memoryLog('debug');
     const error = new ServerError('INPUT_EMPTY', 'texts[3] is empty.', { field: 'texts[3]' });
