@@ -12,7 +12,7 @@ import { BodyStream } from './body-stream.ts';
 import type { Cors } from './cors.ts';
 import { headerValue, retryAfterSeconds, serverTiming, statusLine } from './headers.ts';
 import type { RateVerdict } from './rate-limit.ts';
-import { writeRateHeaders } from './rate-limit.ts';
+import { rateHeaders, writeRateHeaders } from './rate-limit.ts';
 import { StreamedReply } from './reply-stream.ts';
 
 /** What all exchanges of one server share. */
@@ -148,7 +148,10 @@ export class Exchange {
       if (reply.contentType !== '') writeChecked(this.#response, 'content-type', reply.contentType);
       this.#writeCommonHeaders();
       if (reply.headers !== undefined) {
-        for (const name in reply.headers) writeChecked(this.#response, name, reply.headers[name]!);
+        for (const name in reply.headers) {
+          // An upstream's limit, beside ours, would make neither readable.
+          if (this.rate === undefined || !rateHeaders.has(name)) writeChecked(this.#response, name, reply.headers[name]!);
+        }
       }
       if (error?.retryAfterMs !== undefined) {
         this.#response.writeHeader('retry-after', retryAfterSeconds(error.retryAfterMs));

@@ -73,6 +73,11 @@ export class RateLimiter {
   }
 }
 
+/** Those of `writeRateHeaders`. */
+export const rateHeaders: ReadonlySet<string> = new Set([
+  'x-ratelimit-limit-requests', 'x-ratelimit-remaining-requests', 'x-ratelimit-reset-requests',
+]);
+
 /** https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers */
 export function writeRateHeaders(response: HttpResponse, verdict: RateVerdict): void {
   response.writeHeader('x-ratelimit-limit-requests', String(verdict.limit));

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RateLimiter } from '../../src/transport/rate-limit.ts';
-import { echo, measure, operation, RawClient, request, serve } from './support.ts';
+import { echo, json, measure, operation, RawClient, request, serve } from './support.ts';
 
 const health = operation('GET', '/health', () => 'up', { unlimited: true });
 const limiter = (requestsPerMinute: number, trustedProxies = 0): RateLimiter =>
@@ -27,6 +27,17 @@ test('Requests over the limit are refused with a time to come back', async (t) =
   assert.equal(refused.headers.get('x-ratelimit-remaining-requests'), '0');
   assert.equal(ended.at(-1)?.error?.code, 'RATE_LIMITED');
   assert.equal(server.bodyBytesInFlight, 0);
+});
+
+test('An answer tells of one limit, though it comes from an upstream that has its own', async (t) => {
+  const told = { 'x-ratelimit-limit-requests': '500', 'x-ratelimit-remaining-requests': '499', 'x-ratelimit-limit-tokens': '9000' };
+  const chat = operation('GET', '/chat', () => 'x', { encode: (output) => json(output, 200, told) });
+  const limitsOf = async (rateLimiter: RateLimiter | undefined): Promise<(string | null)[]> => {
+    const { headers } = await fetch(`${(await serve(t, [chat], { rateLimiter })).url}/chat`);
+    return Object.keys(told).map((name) => headers.get(name));
+  };
+  assert.deepEqual(await limitsOf(limiter(2)), ['2', '1', '9000']);
+  assert.deepEqual(await limitsOf(undefined), ['500', '499', '9000']);
 });
 
 test('Probes and paths without operation are outside the limit', async (t) => {
