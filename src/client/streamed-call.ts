@@ -43,7 +43,8 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
   readonly #options: CallOptions;
   readonly #carrier: Carrier;
   #messages: { readonly message: Message; readonly bytes: number }[] = [];
-  #wake: (() => void) | undefined;
+  /** Who waits for a message, in turn. */
+  #waiting: (() => void)[] = [];
   #error: Error | undefined;
   #job: string | undefined;
   /** A server that has no room to let it be resumed sends parts without numbers. */
@@ -104,14 +105,14 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
       if (this.#job !== undefined) this.#carrier.send({ id: this.id, op: 'ack', seq: this.#receivedSeq });
       this.#end();
     }
-    this.#wake?.();
+    this.#wake();
   }
 
   fail(error: Error): void {
     if (this.#isOver) return;
     this.#error = error;
     this.#end();
-    this.#wake?.();
+    this.#wake();
   }
 
   [Symbol.asyncIterator](): this {
@@ -127,7 +128,7 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
       }
       if (this.#error !== undefined) throw this.#error;
       if (this.#isOver) return { done: true, value: undefined };
-      await new Promise<void>((resolve) => (this.#wake = resolve));
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
 
@@ -154,7 +155,11 @@ export class StreamedCall implements AsyncIterableIterator<Message> {
     if (this.#isStarted) this.#carrier.send({ id: this.id, op: 'cancel' });
     this.#error = error;
     this.#end();
-    this.#wake?.();
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   #end(): void {

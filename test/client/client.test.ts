@@ -126,6 +126,15 @@ test('a resumable call of large messages is acknowledged before the server waits
   }
 });
 
+test('messages that are asked for at once come in turn', { timeout: 10_000 }, async (t) => {
+  const { port } = await serveSockets(t, [counting()]);
+  const stream = await new Client({ url: `http://127.0.0.1:${port}`, WebSocket: webSocket }).stream();
+  t.after(() => stream.close());
+  const call = stream.call('count', { body: { count: 2 } });
+  const steps = await Promise.all([call.next(), call.next(), call.next(), call.next()]);
+  assert.deepEqual(steps.map(({ value }) => value?.type), ['item', 'item', 'summary', undefined]);
+});
+
 test('a request larger than the server takes is refused before it is sent', { timeout: 10_000 }, async (t) => {
   const { port } = await serveSockets(t, [counting()]);
   const stream = await new Client({ url: `http://127.0.0.1:${port}`, WebSocket: webSocket }).stream();
