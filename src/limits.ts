@@ -224,6 +224,8 @@ export const grpcAnswerBytesMax = 2 ** 31 - 1;
 /** Calls on one gRPC connection at once, and requests of one stream that run at once. */
 export const grpcStreamsMax = 256;
 export const grpcStreamRequestsMax = 16;
+/** While draining: how long gRPC clients may take for the rest of their requests and answers once nothing runs. */
+export const grpcDrainMsMax = 10_000;
 /** Inputs of a streamed request that are handed to the batcher at once, and those computed or waiting at most. */
 export const streamSliceInputs = 256;
 export const streamAheadInputs = 768;

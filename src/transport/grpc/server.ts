@@ -1,11 +1,12 @@
 // gRPC: services of operations on a port of their own, with health and reflection. Loaded only where it is asked for.
 // Invariant: messages stay bytes here; what is in them, only operations know.
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   logVerbosity, Server, ServerCredentials, setLogVerbosity, type sendUnaryData, type ServerDuplexStream, type ServerOptions, type ServerUnaryCall, type ServiceDefinition, type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
-import { bodyBytesInFlightMax, grpcAnswerBytesMax, grpcHeaderBytesMax, grpcStreamsMax } from '../../limits.ts';
+import { bodyBytesInFlightMax, grpcAnswerBytesMax, grpcDrainMsMax, grpcHeaderBytesMax, grpcStreamsMax } from '../../limits.ts';
 import type { AnyOperation } from '../../operation.ts';
 import { ListenError, whyNot, withoutBrackets } from '../listen.ts';
 import { grpcError, GrpcPerformer, type GrpcRules } from './call.ts';
@@ -28,11 +29,14 @@ export type GrpcOptions = GrpcRules & {
   /** 0 takes a free one. */
   readonly port: number;
   readonly messageBytesMax: number;
+  /** How long draining waits for clients once nothing runs; limits.ts has the default. */
+  readonly drainMsMax?: number;
   /** What grpc.health.v1 answers. */
   readonly ready: () => boolean;
 };
 
 const healthPollMs = 1000;
+const drainPollMs = 10;
 /** A client that is gone without a word is noticed after both. */
 const keepaliveMs = 60_000;
 const keepaliveTimeoutMs = 20_000;
@@ -51,6 +55,7 @@ export class GrpcServer {
   readonly #libraryStreams: LibraryStreams;
   readonly #serviceName: string;
   readonly #ready: () => boolean;
+  readonly #drainMsMax: number;
   readonly #poll: NodeJS.Timeout;
   readonly #draining = new AbortController();
   #port = 0;
@@ -61,6 +66,7 @@ export class GrpcServer {
     this.#server = new Server(serverOptions(options.messageBytesMax));
     this.#serviceName = name;
     this.#ready = options.ready;
+    this.#drainMsMax = options.drainMsMax ?? grpcDrainMsMax;
     const handlers = methods.map((method) => [method.name, method.isStream ? this.#stream(method.operation) : this.#unary(method.operation)] as const);
     this.#server.addService(bytesService(methods), Object.fromEntries(handlers) as UntypedServiceImplementation);
     this.#health = new HealthImplementation({ '': 'NOT_SERVING', [name]: 'NOT_SERVING' });
@@ -88,12 +94,22 @@ export class GrpcServer {
     this.#tellHealth();
   }
 
-  /** Takes no new calls, lets those that run finish, and asks streams to end once nothing of theirs runs. */
+  /**
+   * Takes no new calls, lets those that run finish, and asks streams to end once nothing of theirs runs. Clients that
+   * then neither take their answers nor send the rest of their requests do not hold it up.
+   */
   async drain(): Promise<void> {
     this.#draining.abort();
     this.#tellHealth();
     this.#libraryStreams.end();
-    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    let isOver = false;
+    this.#server.tryShutdown(() => (isOver = true));
+    let busyMs = performance.now();
+    while (!isOver && performance.now() - busyMs < this.#drainMsMax) {
+      await sleep(drainPollMs);
+      if (this.inFlight > 0) busyMs = performance.now();
+    }
+    if (!isOver) this.#server.forceShutdown();
   }
 
   /** Ends every connection. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { connect as connectHttp2, type ClientHttp2Stream } from 'node:http2';
 import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 import { status, type ServiceError } from '@grpc/grpc-js';
@@ -203,6 +204,26 @@ for (const count of [1, 5, 17]) test(`a server that drains answers all that a st
   assert.equal((await ended)[0].code, status.UNAVAILABLE);
   assert.deepEqual(answers, Array.from({ length: count }, (_, i) => String(i)));
   await drained;
+});
+
+test('who takes no answer, or never says all of a request, does not hold up draining', { timeout: 30_000 }, async (t) => {
+  let begun = 0;
+  const counted = (text: string): string => {
+    begun += 1;
+    return text;
+  };
+  const server = await serve(t, [bytesOperation('ModelInfer', counted), bytesOperation('ModelStreamInfer', counted)], { drainMsMax: 100 }, ['ModelStreamInfer']);
+  const session = connectHttp2(`http://127.0.0.1:${server.port}`, { settings: { initialWindowSize: 0 } });
+  t.after(() => session.destroy());
+  const ask = (method: string): ClientHttp2Stream => session
+    .request({ ':method': 'POST', ':path': `/${serviceName}/${method}`, 'content-type': 'application/grpc', te: 'trailers' })
+    .on('error', () => {});
+  const message = Buffer.from([0, 0, 0, 0, 1, 97]);
+  ask('ModelInfer').write(message.subarray(0, 3));
+  ask('ModelInfer').end(message);
+  ask('ModelStreamInfer').write(message);
+  await until(() => begun === 2 && server.inFlight === 0, 'both are answered');
+  await server.drain();
 });
 
 test('who watches the health does not hold up draining', async (t) => {
