@@ -233,7 +233,7 @@ function openKeys(config: Config, log: Log): { keys: () => readonly ApiKey[] | u
   const file = new KeyFile(config.apiKeysFile, (outcome) => {
     if ('error' in outcome) log.error({ err: outcome.error }, 'the key file cannot be used; the last keys stay in force');
     else log.info({ keys: outcome.keys }, 'keys read again');
-  });
+  }, fromOption);
   return { keys: () => [...fromOption, ...file.keys], close: () => file.close() };
 }
 

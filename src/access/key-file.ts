@@ -6,6 +6,7 @@ import { KeyListError, parseKeyList, type ApiKey } from './keys.ts';
 
 export class KeyFile {
   readonly #file: string;
+  readonly #others: readonly ApiKey[];
   readonly #onChange: (outcome: { keys: number } | { error: Error }) => void;
   readonly #timer: NodeJS.Timeout;
   #keys: readonly ApiKey[];
@@ -14,13 +15,17 @@ export class KeyFile {
   /** The code of what kept it from being read since. */
   #failure: string | undefined;
 
-  /** Throws KeyListError when the first reading fails. */
-  constructor(file: string, onChange: (outcome: { keys: number } | { error: Error }) => void = () => {}) {
+  /**
+   * Throws KeyListError when the first reading fails.
+   * @param others keys that do not come from the file
+   */
+  constructor(file: string, onChange: (outcome: { keys: number } | { error: Error }) => void = () => {}, others: readonly ApiKey[] = []) {
     this.#file = file;
+    this.#others = others;
     this.#onChange = onChange;
     try {
       this.#stamp = stampOf(file);
-      this.#keys = parseKeyList(readFileSync(file, 'utf8'));
+      this.#keys = parseKeyList(readFileSync(file, 'utf8'), others);
     } catch (error) {
       if (error instanceof KeyListError) throw error;
       throw new KeyListError(`The key file cannot be read: ${(error as NodeJS.ErrnoException).code}.`, { cause: error });
@@ -44,7 +49,7 @@ export class KeyFile {
       if (stamp !== this.#stamp) {
         const text = readFileSync(this.#file, 'utf8');
         this.#stamp = stamp;
-        this.#keys = parseKeyList(text);
+        this.#keys = parseKeyList(text, this.#others);
         this.#onChange({ keys: this.#keys.length });
       }
       this.#failure = undefined;

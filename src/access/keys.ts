@@ -25,8 +25,9 @@ const keyCharsMin = 16;
 /**
  * Reads a JSON list of `{ name, key | sha256, scopes, expires? }`: `sha256` is the hex digest of the key, for
  * those who keep no plain keys on disk; `expires` an ISO date. Throws KeyListError with all problems.
+ * @param others keys in force beside these; a name stands for one owner, who has a part of the semantic cache by it
  */
-export function parseKeyList(text: string): ApiKey[] {
+export function parseKeyList(text: string, others: readonly ApiKey[] = []): ApiKey[] {
   let entries: unknown;
   try {
     entries = JSON.parse(text);
@@ -39,7 +40,7 @@ export function parseKeyList(text: string): ApiKey[] {
     const key = readEntry(entry as Record<string, unknown> | null, problems, `key ${i}`);
     return key === undefined ? [] : [key];
   });
-  const names = keys.map(({ name }) => name);
+  const names = [...others, ...keys].map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) problems.push(`two keys are named ${JSON.stringify(twice)}`);
   if (problems.length > 0) throw new KeyListError(`The key list cannot be used: ${problems.join('; ')}.`);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { KeyFile } from '../../src/access/key-file.ts';
-import { findKey, hashKey, KeyListError, parseKeyList } from '../../src/access/keys.ts';
+import { findKey, hashKey, KeyListError, keyOfEverything, parseKeyList } from '../../src/access/keys.ts';
 import { keyFilePollMs } from '../../src/limits.ts';
 
 const key = 'a-key-of-enough-characters';
@@ -48,6 +48,12 @@ for (const [what, text, message] of bad) {
     });
   });
 }
+
+test('no key of a file has the name of the one that stands in an option', () => {
+  const taken = [keyOfEverything('0123456789abcdef')];
+  assert.throws(() => parseKeyList(list({ ...entry, name: 'default' }), taken), { name: 'KeyListError', message: /"default"/ });
+  assert.equal(parseKeyList(list(entry), taken).length, 1);
+});
 
 test('a key file that changes is read again; one that breaks or goes leaves the last keys in force', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'ortserve-'));
