@@ -31,25 +31,19 @@ export class EventStream {
   ended: ((error: ServerError | undefined) => void) | undefined;
   readonly #call: Call;
   readonly #events: AsyncIterator<readonly StreamEvent[]>;
-  readonly #deadline: Promise<never>;
   readonly #timer: NodeJS.Timeout;
   readonly #isOpenEnded: boolean;
   #hasEnded = false;
+  #expired: ServerError | undefined;
+  /** Ends the wait for the next events. */
+  #onExpired: ((error: ServerError) => void) | undefined;
   #begun: readonly StreamEvent[] | undefined;
 
   constructor(streams: Streams<unknown>, input: unknown, call: Call) {
     this.#call = call;
     this.#events = streams.events(input, call)[Symbol.asyncIterator]();
     this.#isOpenEnded = streams.isOpenEnded === true;
-    let expire!: () => void;
-    this.#deadline = new Promise((_, reject) => {
-      expire = () => {
-        call.cancel();
-        reject(new ServerError('TIMEOUT', `The request did not finish in ${call.timeoutMs} ms.`));
-      };
-    });
-    this.#deadline.catch(() => {});
-    this.#timer = setTimeout(expire, call.timeoutMs);
+    this.#timer = setTimeout(() => this.#expire(), call.timeoutMs);
   }
 
   /** Waits for the first events, so that what fails before them can be answered as if there were no stream. */
@@ -88,10 +82,25 @@ export class EventStream {
   }
 
   async #step(): Promise<IteratorResult<readonly StreamEvent[], unknown>> {
-    const step = await Promise.race([this.#events.next(), this.#deadline]);
+    const step = await this.#nextInTime();
     if (this.#call.cancelled) throw new ServerError('CANCELLED');
     if (this.#isOpenEnded) clearTimeout(this.#timer);
     return step;
+  }
+
+  /** No race with a promise of the deadline: that would keep each step until it is settled itself. */
+  #nextInTime(): Promise<IteratorResult<readonly StreamEvent[], unknown>> {
+    return new Promise((resolve, reject) => {
+      if (this.#expired !== undefined) return reject(this.#expired);
+      this.#onExpired = reject;
+      this.#events.next().then(resolve, reject);
+    });
+  }
+
+  #expire(): void {
+    this.#call.cancel();
+    this.#expired = new ServerError('TIMEOUT', `The request did not finish in ${this.#call.timeoutMs} ms.`);
+    this.#onExpired?.(this.#expired);
   }
 
   #end(error: ServerError | undefined): void {
