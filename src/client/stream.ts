@@ -41,7 +41,7 @@ export class Stream {
   #requestBytesMax = Infinity;
   #nextId = 1;
   #isConnecting = false;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   private constructor(connect: () => SocketLike, retry: RetryOptions) {
     this.#connect = connect;
@@ -101,9 +101,13 @@ export class Stream {
 
   /** Ends what runs with ConnectionError. */
   close(): void {
-    this.#isClosed = true;
+    this.#closing.abort();
     this.#socket?.close(1000, 'done');
     this.#failAll(new ConnectionError('The stream is closed.'), () => true);
+  }
+
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   /** Resolves when the server has said hello; `signal` ends the wait for that. */
@@ -156,8 +160,8 @@ export class Stream {
     let error: Error | undefined = broken;
     for (let tried = 0; !this.#isClosed && this.#calls.size + this.#waiting.length > 0; tried += 1) {
       try {
-        if (error !== undefined) await sleep(waitMs(error, tried) ?? 0);
-        await this.#open();
+        if (error !== undefined) await sleep(waitMs(error, tried) ?? 0, this.#closing.signal);
+        await this.#open(this.#closing.signal);
         break;
       } catch (thrown) {
         error = thrown instanceof Error ? thrown : new ConnectionError(String(thrown));

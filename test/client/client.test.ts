@@ -11,6 +11,7 @@ import type { SocketConstructor } from '../../src/client/stream.ts';
 import { waitMs } from '../../src/client/retry.ts';
 import { tinyBertDirectory } from '../support/fixtures.ts';
 import { startServerProcess } from '../support/server-process.ts';
+import { until } from '../support/until.ts';
 import { counting, serveSockets } from '../transport/socket-support.ts';
 import { SocketRelay } from './socket-relay.ts';
 
@@ -144,6 +145,26 @@ test('a request larger than the server takes is refused before it is sent', { ti
     await assert.rejects(stream.call('count', options).next(), { name: 'RequestError', code: 'REQUEST_TOO_LARGE', status: 413 });
   }
   assert.equal((await stream.call('count', { body: { count: 0, text: 'x'.repeat(60_000) } }).next()).value?.type, 'summary');
+});
+
+test('closing a stream ends the connection that it is about to make, too', { timeout: 10_000 }, async (t) => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  t.after(() => server.close());
+  let connections = 0;
+  server.on('connection', (socket) => {
+    connections += 1;
+    if (connections === 1) socket.send(JSON.stringify({ type: 'hello', requests_max: 1 }));
+    t.after(() => socket.terminate());
+  });
+  await once(server, 'listening');
+  const stream = await new Client({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, WebSocket: webSocket }).stream();
+  const asked = stream.call('echo', { resumable: true }).next();
+  const failed = assert.rejects(asked, ConnectionError);
+  server.clients.forEach((socket) => socket.terminate());
+  await until(() => connections === 2 && server.clients.size === 1, 'it connects again, and is not answered');
+  stream.close();
+  await failed;
+  await until(() => server.clients.size === 0, 'it gave up');
 });
 
 test('what the server does not let resume is not asked for again once some of it came', async (t) => {
