@@ -18,10 +18,12 @@ Two things in the graph change:
   have the same number". So no text sees another. Biases by relative position stay right by themselves.
 - The positions that a table of absolute positions is asked for: they count from each text's first token.
 
-The result is checked before it is written: three texts in one row must give the vectors that each gives alone.
+The result is checked before it is written: three texts in one row must give the vectors that each gives alone, and a
+long text the vectors that SOURCE gives, whose bias may hold more than the mask: relative positions, or a window.
 """
 
 import argparse
+import copy
 import sys
 from pathlib import Path
 
@@ -38,6 +40,8 @@ BLOCKED = {TensorProto.FLOAT: np.finfo(np.float32).min, TensorProto.FLOAT16: np.
 
 # Rounding differs with the order of sums; a wrong mask or position is off by far more.
 DIFFERENCE_MAX = 1e-3
+# Windows of attention are shorter.
+TEXT_TOKENS_MAX = 512
 
 
 class Graph:
@@ -218,21 +222,28 @@ class Packer:
                     dimension.dim_param = PACKED_DIMENSION
 
 
-def check(model):
-    """Compare three texts in one row, and padding after them, with each of them alone."""
-    try:
-        evaluator = ReferenceEvaluator(model)
-    except RuntimeError as error:
-        raise SourceError(f"the graph cannot be run to check it: {error}") from error
-    lengths = (5, 2, 9)
-    ids = np.random.default_rng(7).integers(5, vocabulary_size(model), sum(lengths))
+class Runner:
+    """Runs one row of tokens."""
 
-    def run(ids, mask):
+    def __init__(self, model):
+        self.kinds = {each.name: helper.tensor_dtype_to_np_dtype(each.type.tensor_type.elem_type) for each in model.graph.input}
+        try:
+            self.evaluator = ReferenceEvaluator(model)
+        except RuntimeError as error:
+            raise SourceError(f"the graph cannot be run to check it: {error}") from error
+
+    def __call__(self, ids, mask):
         feeds = {"input_ids": ids, "attention_mask": mask}
-        kinds = {each.name: helper.tensor_dtype_to_np_dtype(each.type.tensor_type.elem_type) for each in model.graph.input}
-        tensors = {name: np.array([feeds.get(name, [0] * len(ids))], kind) for name, kind in kinds.items()}
-        return evaluator.run(None, tensors)[0][0]
+        tensors = {name: np.array([feeds.get(name, [0] * len(ids))], kind) for name, kind in self.kinds.items()}
+        return self.evaluator.run(None, tensors)[0][0]
 
+
+def check(model, source):
+    """Compare three texts in one row, and padding after them, with each of them alone, and a long text with `source`."""
+    run = Runner(model)
+    lengths = (5, 2, 9)
+    random = np.random.default_rng(7)
+    ids = random.integers(5, vocabulary_size(model), sum(lengths))
     padding = [0, 0, 0]
     numbers = [number for number, length in enumerate(lengths, 1) for _ in range(length)]
     packed = run([*ids, *padding], [*numbers, *padding])
@@ -243,6 +254,18 @@ def check(model):
         if not difference <= DIFFERENCE_MAX:
             raise SourceError(f"a text in a row with others differs from itself alone by {difference:.3g}")
         start += length
+    tokens = text_tokens(model)
+    ids = random.integers(5, vocabulary_size(model), tokens)
+    difference = np.abs(run(ids, [1] * tokens) - Runner(source)(ids, [1] * tokens)).max()
+    if not difference <= DIFFERENCE_MAX:
+        raise SourceError(f"a text of {tokens} tokens differs from what it was before by {difference:.3g}")
+
+
+def text_tokens(model):
+    """Half as many as there are positions, since some graphs leave the first ones out, and no more than make the check long."""
+    graph = Graph(model.graph)
+    tables = [graph.constant(node.input[0]) for node in graph.nodes("Gather") if node.input[1] == "packed/positions"]
+    return min([TEXT_TOKENS_MAX, *(len(table) // 2 for table in tables if table is not None)])
 
 
 def vocabulary_size(model):
@@ -253,9 +276,10 @@ def vocabulary_size(model):
 
 def pack_model(model):
     """Change `model` in place; raise SourceError when it is not of the kind this script knows."""
+    source = copy.deepcopy(model)
     Packer(model).run()
     onnx.checker.check_model(model)
-    check(model)
+    check(model, source)
 
 
 def main():

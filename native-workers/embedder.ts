@@ -169,7 +169,7 @@ async function load(settings: WorkerSettings, device: string): Promise<Loaded> {
     // A graph meant for int8 arithmetic keeps it.
     foldQuantizedWeights: model.precision !== 'int8',
     // On a GPU the changed graph would lose the fused attention, which was not measured.
-    pack: model.batchable && device === 'cpu' && model.inputTokensMax <= packedTokensMax,
+    packTokensMax: model.batchable && device === 'cpu' && model.inputTokensMax <= packedTokensMax ? model.inputTokensMax : undefined,
     // One text a run has as many shapes as lengths. That saves such models a twentieth of their time.
     fewShapes: !model.batchable && model.inputTokensMax <= plannedTokensMax,
   });

@@ -5,7 +5,7 @@ import { NotProtobuf } from '../src/backend/protobuf-file.ts';
 /** Fields by number, those of one message together. */
 export const model = { graph: 7, opset: 8 } as const;
 export const opset = { domain: 1, version: 2 } as const;
-export const graph = { node: 1, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
+export const graph = { node: 1, name: 2, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
 export const node = { input: 1, output: 2, opType: 4, attribute: 5 } as const;
 export const attribute = { name: 1, integer: 3, tensor: 5, integers: 8, type: 20 } as const;
 export const tensor = { dims: 1, dataType: 2, name: 8, raw: 9, external: 13 } as const;

@@ -34,11 +34,26 @@ type Constant = {
 /** The graph cannot be packed: why, for those who look for it. */
 class Unpackable extends Error {}
 
+/** What a graph adds to attention's scores for its mask, and its positions, before it was changed. */
+export type Replaced = {
+  /** A model that computes them, and nothing else. */
+  readonly model: Uint8Array;
+  readonly biases: readonly string[];
+  readonly positions: readonly string[];
+};
+
+export type PackedGraph = {
+  /** To be written after the model's bytes. */
+  readonly added: Uint8Array;
+  /** To be looked at: the names of operators do not tell all that it does. */
+  readonly replaced: Replaced;
+};
+
 /**
  * @param bytes of a model; changed, where the graph can be packed
- * @returns what to write after them, or undefined where the graph stays as it is
+ * @returns undefined where the graph stays as it is
  */
-export function packGraph(bytes: Uint8Array): Uint8Array | undefined {
+export function packGraph(bytes: Uint8Array): PackedGraph | undefined {
   try {
     return new Graph(bytes).pack();
   } catch (error) {
@@ -52,8 +67,10 @@ class Graph {
   readonly #nodes: Node[] = [];
   readonly #producers = new Map<string, Node>();
   readonly #initializers = new Map<string, Constant>();
-  readonly #inputs = new Set<string>();
+  readonly #inputs = new Map<string, Part>();
   readonly #outputs: string[] = [];
+  /** What the model says beside its graph, such as the versions of its operators. */
+  readonly #beside: Part[] = [];
   readonly #valueInfos: Part[] = [];
   #opset = 0;
 
@@ -61,31 +78,49 @@ class Graph {
     this.#bytes = bytes;
     for (const part of parts(bytes, 0, bytes.length)) {
       if (part.number === model.graph) this.#readGraph(part);
-      else if (part.number === model.opset) this.#opset = Math.max(this.#opset, this.#opsetVersion(part));
+      else this.#beside.push(part);
+      if (part.number === model.opset) this.#opset = Math.max(this.#opset, this.#opsetVersion(part));
     }
     if (this.#opset < opsetMin) throw new Unpackable(`opset ${this.#opset}`);
     for (const name of this.#initializers.keys()) this.#inputs.delete(name);
   }
 
-  pack(): Uint8Array {
+  pack(): PackedGraph {
     if (!this.#inputs.has('attention_mask') || this.#inputs.has('position_ids')) throw new Unpackable('inputs');
     const biases = this.#attentionBiases();
     const positions = this.#positions();
-    const replaced = new Set([...biases, ...positions]);
-    const { nodes, names } = this.#reached(replaced);
+    const replaced = this.#replaced([...biases], [...positions]);
+    const { nodes, names } = this.#reached(this.#outputs, new Set([...biases, ...positions]));
     for (const { inputs } of nodes) if (inputs.includes('attention_mask')) throw new Unpackable('the mask is used beyond attention');
     // Nothing may be changed before all is known to be right.
     for (const each of this.#nodes) if (!nodes.has(each)) this.#bytes[each.part.tagAt] = passedOver;
     for (const [name, { part }] of this.#initializers) if (!names.has(name)) this.#bytes[part.tagAt] = passedOver;
     for (const { tagAt } of this.#valueInfos) this.#bytes[tagAt] = passedOver;
-    return bytesField(model.graph, packedNodes([...biases], [...positions], this.#opset));
+    return { added: bytesField(model.graph, packedNodes(replaced.biases, replaced.positions, this.#opset)), replaced };
+  }
+
+  #replaced(biases: readonly string[], positions: readonly string[]): Replaced {
+    const outputs = [...biases, ...positions];
+    const { nodes, names } = this.#reached(outputs, new Set());
+    const kept = [
+      ...this.#nodes.filter((each) => nodes.has(each)).map(({ part }) => part),
+      ...[...this.#initializers].filter(([name]) => names.has(name)).map(([, { part }]) => part),
+      ...this.#inputs.values(),
+    ].map((part) => this.#bytesOf(part));
+    const asked = outputs.map((name) => bytesField(graph.output, [bytesField(valueName, name)]));
+    const beside = this.#beside.map((part) => this.#bytesOf(part));
+    return { model: Buffer.concat([...beside, bytesField(model.graph, [bytesField(graph.name, 'replaced'), ...kept, ...asked])]), biases, positions };
+  }
+
+  #bytesOf({ tagAt, end }: Part): Uint8Array {
+    return this.#bytes.subarray(tagAt, end);
   }
 
   #readGraph({ start, end }: Part): void {
     for (const part of parts(this.#bytes, start, end)) {
       if (part.number === graph.node) this.#addNode(part);
       else if (part.number === graph.initializer) this.#addInitializer(part);
-      else if (part.number === graph.input) this.#inputs.add(this.#name(part, valueName));
+      else if (part.number === graph.input) this.#inputs.set(this.#name(part, valueName), part);
       else if (part.number === graph.output) this.#outputs.push(this.#name(part, valueName));
       else if (part.number === graph.valueInfo) this.#valueInfos.push(part);
     }
@@ -197,11 +232,11 @@ class Graph {
     return { nodes, inputs };
   }
 
-  /** Nodes and names that the outputs need when others give what is `replaced`. */
-  #reached(replaced: ReadonlySet<string>): { nodes: Set<Node>; names: Set<string> } {
+  /** Nodes and names that `outputs` need when others give what is `replaced`. */
+  #reached(outputs: readonly string[], replaced: ReadonlySet<string>): { nodes: Set<Node>; names: Set<string> } {
     const nodes = new Set<Node>();
     const names = new Set<string>();
-    const open = [...this.#outputs];
+    const open = [...outputs];
     for (let current = open.pop(); current !== undefined; current = open.pop()) {
       if (replaced.has(current)) continue;
       names.add(current);

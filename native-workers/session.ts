@@ -4,14 +4,15 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { float16Value } from '../src/tensor/float16.ts';
 import { openOrtSession } from './ort-session.ts';
 import type { OrtSession, OrtSettings } from './ort-session.ts';
-import { freeModel, keepsTextsApart, packedDimension, packedModel } from './packed-model.ts';
+import { keepsTextsApart, replacesAlike } from './packed-checks.ts';
+import { freeModel, packedDimension, packedModel } from './packed-model.ts';
 
 export type SessionSettings = OrtSettings & {
   readonly padTokenId: number;
   /** Take the graph's own sentence vectors even where it gives token vectors, too. */
   readonly preferPooled: boolean;
-  /** Change the graph, where it allows that, so that rows may hold several texts. */
-  readonly pack?: boolean;
+  /** Change the graph, where it allows that, so that rows may hold several texts, each of that many tokens at most. */
+  readonly packTokensMax?: number | undefined;
 };
 
 /** The token ids of the texts of one row, which stand one after another; more than one only where `packs` says so. */
@@ -52,14 +53,19 @@ export class EmbeddingSession {
 
   /** Falls back to the CPU when the wanted device cannot be used. Throws a plain Error; its text may name paths. */
   static async open(settings: SessionSettings): Promise<EmbeddingSession> {
-    return (settings.pack === true ? await EmbeddingSession.#openPacked(settings) : undefined) ?? EmbeddingSession.#open(settings);
+    const { packTokensMax } = settings;
+    const packed = packTokensMax === undefined ? undefined : await EmbeddingSession.#openPacked(settings, packTokensMax);
+    return packed ?? EmbeddingSession.#open(settings);
   }
 
-  /** Undefined where the graph cannot be changed, or does not keep texts apart then. Never rejects. */
-  static async #openPacked(settings: SessionSettings): Promise<EmbeddingSession | undefined> {
+  /** Undefined where the graph cannot be changed, or would not give the same vectors then. Never rejects. */
+  static async #openPacked(settings: SessionSettings, textTokensMax: number): Promise<EmbeddingSession | undefined> {
     try {
-      const onnxBytes = packedModel(settings.onnxFile);
-      if (onnxBytes === undefined) return undefined;
+      const packed = packedModel(settings.onnxFile);
+      if (packed === undefined) return undefined;
+      const { bytes: onnxBytes, replaced } = packed;
+      const isSame = await replacesAlike(replaced, textTokensMax).catch(() => false);
+      if (!isSame) return void freeModel(onnxBytes);
       const session = await EmbeddingSession.#open({ ...settings, onnxBytes }).finally(() => freeModel(onnxBytes));
       if (await keepsTextsApart((rows) => session.run(rows)).catch(() => false)) return session;
       await session.close();

@@ -14,8 +14,10 @@ const [vocabularySize, positionCount, width] = [40, 32, 4];
 
 type Attention = {
   /** How positions are made. */
-  readonly positions?: 'slice' | 'range' | 'ids' | 'none';
+  readonly positions?: 'slice' | 'range' | 'offset' | 'ids' | 'none';
   readonly mask?: 'add' | 'where';
+  /** What else the bias of attention holds, by the places of query and key. */
+  readonly places?: (query: number, key: number) => number;
   /** Whether the graph pools with its mask. */
   readonly pools?: boolean;
   /** Of the scores: without an axis for heads, the bias of a packed graph does not fit. */
@@ -28,7 +30,7 @@ const int64s = (name: string, ...values: readonly bigint[]) => initializer(name,
 const scalar = (name: string, value: bigint) => initializer(name, 'int64', [], BigInt64Array.of(value));
 
 /** One layer of attention over token and position vectors, its mask and positions written as exporters do. */
-function attention({ positions = 'slice', mask = 'add', pools = false, heads = true, operatorSet = 17 }: Attention = {}): Buffer {
+function attention({ positions = 'slice', mask = 'add', places, pools = false, heads = true, operatorSet = 17 }: Attention = {}): Buffer {
   const nodes = [node('Gather', ['words', 'input_ids'], ['word_vectors'])];
   const axes = (operator: string, input: string, axis: number, output: string) => operatorSet >= 13
     ? node(operator, [input, `axes_${axis}`], [output]) : node(operator, [input], [output], { axes: [axis] });
@@ -45,6 +47,7 @@ function attention({ positions = 'slice', mask = 'add', pools = false, heads = t
     nodes.push(node('Shape', ['input_ids'], ['shape']), node('Gather', ['shape', 'one'], ['length']), axes('Unsqueeze', 'length', 0, 'lengths'));
     if (positions === 'slice') nodes.push(node('Slice', ['counted', 'zeros', 'lengths'], ['position_numbers']));
     if (positions === 'range') nodes.push(node('Range', ['zero', 'length', 'one'], ['position_numbers']));
+    if (positions === 'offset') nodes.push(node('Range', ['zero', 'length', 'one'], ['places_numbers']), node('Add', ['places_numbers', 'one'], ['position_numbers']));
     if (positions === 'ids') nodes.push(node('CumSum', ['input_ids', 'one'], ['sums']), node('Mod', ['sums', 'some'], ['position_numbers']));
     initializers.push(scalar('some', 7n));
     nodes.push(node('Gather', ['places', 'position_numbers'], ['place_vectors']), node('Add', [tokens, 'place_vectors'], ['placed']));
@@ -56,8 +59,16 @@ function attention({ positions = 'slice', mask = 'add', pools = false, heads = t
   nodes.push(
     node('Transpose', ['values'], ['keys'], { perm: heads ? [0, 1, 3, 2] : [0, 2, 1] }), node('MatMul', ['values', 'keys'], ['products']),
     axes('Unsqueeze', 'mask_heads', heads ? 2 : 1, 'mask_keys'), node('Sub', ['one_float', 'mask_keys'], ['hidden']),
-    node('Mul', ['hidden', 'lowest'], ['bias']),
+    node('Mul', ['hidden', 'lowest'], [places === undefined ? 'bias' : 'mask_bias']),
   );
+  if (places !== undefined) {
+    const grid = Float32Array.from({ length: positionCount ** 2 }, (_, i) => places(Math.floor(i / positionCount), i % positionCount));
+    initializers.push(initializer('grid', 'float32', [positionCount, positionCount], grid), int64s('grid_starts', 0n, 0n));
+    nodes.push(
+      node('Concat', ['lengths', 'lengths'], ['grid_ends'], { axis: 0 }), node('Slice', ['grid', 'grid_starts', 'grid_ends'], ['grid_part']),
+      node('Add', ['mask_bias', 'grid_part'], ['bias']),
+    );
+  }
   if (mask === 'add') nodes.push(node('Add', ['products', 'bias'], ['scores']));
   else nodes.push(node('Cast', ['hidden'], ['is_hidden'], { to: 9 }), node('Where', ['is_hidden', 'lowest', 'products'], ['scores']));
   nodes.push(node('Softmax', ['scores'], ['shares'], { axis: heads ? 3 : 2 }), node('MatMul', ['shares', 'values'], ['mixed']));
@@ -79,11 +90,13 @@ function open(model: Buffer, pack: boolean): Promise<EmbeddingSession> {
 
 function openFile(onnxFile: string, pack: boolean): Promise<EmbeddingSession> {
   return EmbeddingSession.open({
-    onnxFile, pack, intraOpThreads: 1, spinning: false, arena: true, device: 'cpu', padTokenId: 0, preferPooled: false, foldQuantizedWeights: true,
+    onnxFile, packTokensMax: pack ? positionCount : undefined, intraOpThreads: 1, spinning: false, arena: true, device: 'cpu', padTokenId: 0, preferPooled: false, foldQuantizedWeights: true,
   });
 }
 
 const texts = [Int32Array.of(3, 30, 7, 9), Int32Array.of(39), Int32Array.of(12, 3, 30, 30, 5, 6, 21)];
+/** One less than there are positions, as some begin with the second. */
+const longText = Int32Array.from({ length: positionCount - 1 }, (_, i) => 1 + ((i * 7) % (vocabularySize - 1)));
 
 function assertNear(actual: Float32Array, expected: Float32Array): void {
   assert.equal(actual.length, expected.length);
@@ -127,6 +140,10 @@ const others: readonly [string, Attention][] = [
   ['positions out of token ids', { positions: 'ids' }],
   ['scores that are replaced, not added to', { mask: 'where' }],
   ['a mask that pools, too', { pools: true }],
+  ['a bias that holds relative positions', { places: (query, key) => Math.sin(query - key) }],
+  ['a bias that hides what comes later', { places: (query, key) => (key > query ? -1e9 : 0) }],
+  ['a bias that hides what is far off', { places: (query, key) => (Math.abs(query - key) > 12 ? -1e9 : 0) }],
+  ['positions that do not begin with the first', { positions: 'offset' }],
   ['scores that a bias for heads does not fit', { heads: false }],
 ];
 
@@ -134,7 +151,7 @@ for (const [name, changes] of others) {
   test(`${name}: the graph is opened as it is`, async () => {
     const [asked, plain] = [await open(attention(changes), true), await open(attention(changes), false)];
     assert.equal(asked.packs, false);
-    const rows = texts.map((text) => [text]);
+    const rows = [...texts, longText].map((text) => [text]);
     assert.deepEqual((await asked.run(rows)).vectors, (await plain.run(rows)).vectors);
     await Promise.all([asked.close(), plain.close()]);
   });
