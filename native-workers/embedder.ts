@@ -103,7 +103,8 @@ export class Embedder {
   }
 
   #rowsOf(lengths: readonly number[]): Row[] {
-    return this.#packs ? packedRows(lengths) : singleRows(lengths);
+    // A graph may hold tables that end where its longest text does.
+    return this.#packs ? packedRows(lengths, this.#model.inputTokensMax) : singleRows(lengths);
   }
 
   #encode(input: EmbedTask['inputs'][number], task: EmbedTask, i: number): Encoded {

@@ -22,16 +22,19 @@ export function singleRows(lengths: readonly number[]): Row[] {
   return byTokens(lengths.map((tokens, i) => ({ inputs: [i], tokens })));
 }
 
-/** The rows that are cheapest to run: short ones for attention, evenly filled for the others' sake. Ascending by tokens. */
-export function packedRows(lengths: readonly number[]): Row[] {
+/**
+ * The rows that are cheapest to run: short ones for attention, evenly filled for the others' sake. Ascending by tokens.
+ * @param rowTokensMax at least the longest input
+ */
+export function packedRows(lengths: readonly number[], rowTokensMax: number): Row[] {
   if (lengths.length === 0) return [];
   const longest = lengths.reduce((a, b) => Math.max(a, b));
   const total = lengths.reduce((a, b) => a + b);
   const tried = lengths.length > triedInputsMax ? [rowTokensOfMany] : rowTokens;
-  const counts = new Set(tried.map((tokens) => Math.ceil(total / Math.max(tokens, longest))));
+  const counts = new Set(tried.map((tokens) => Math.ceil(total / Math.min(rowTokensMax, Math.max(tokens, longest)))));
   let best: readonly OpenRow[] = [];
   for (const count of counts) {
-    const rows = evenRows(lengths, count);
+    const rows = boundedRows(lengths, count, rowTokensMax);
     if (best.length === 0 || costOf(rows) < costOf(best)) best = rows;
   }
   return byTokens(best);
@@ -41,6 +44,12 @@ export function packedRows(lengths: readonly number[]): Row[] {
 function costOf(rows: readonly OpenRow[]): number {
   const longest = rows.reduce((most, { tokens }) => Math.max(most, tokens), 0);
   return rows.length * longest * (1 + longest / pairsTokens);
+}
+
+/** As many rows as `count`, or as few more as leave none too long. */
+function boundedRows(lengths: readonly number[], count: number, rowTokensMax: number): readonly OpenRow[] {
+  const rows = evenRows(lengths, count);
+  return rows.some(({ tokens }) => tokens > rowTokensMax) ? boundedRows(lengths, count + 1, rowTokensMax) : rows;
 }
 
 /** Rows of about the same length: the next longest input goes to the shortest row, then inputs change places. */

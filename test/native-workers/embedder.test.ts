@@ -78,7 +78,7 @@ describe('embed', () => {
 
   test('packs texts one after another where the graph keeps them apart', async () => {
     const modules = [{ kind: 'pooling', modes: ['cls'], includePrompt: true }] as const;
-    const packed = tinyModel(temporaryFolder(), { packed: true }, { modules });
+    const packed = tinyModel(temporaryFolder(), { packed: true }, { modules, inputTokensMax: 32 });
     await using(packed, async (embedder) => {
       assert.equal(embedder.describe().packs, true);
       const reply = await embedder.embed(embedTask(texts));

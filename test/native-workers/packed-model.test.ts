@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { Embedder } from '../../native-workers/embedder.ts';
 import { packGraph } from '../../native-workers/packed-graph.ts';
 import { EmbeddingSession } from '../../native-workers/session.ts';
 import { initializer, node, onnxModel, tensorInfo } from '../support/onnx-bytes.ts';
 import { miniLmDirectory, skipUnless } from '../support/fixtures.ts';
-import { temporaryFolder } from './tiny-model.ts';
+import { embedTask, settingsFor, temporaryFolder, tinyModel } from './tiny-model.ts';
 
 const folder = temporaryFolder();
 const [vocabularySize, positionCount, width] = [40, 32, 4];
@@ -18,6 +19,8 @@ type Attention = {
   readonly mask?: 'add' | 'where';
   /** What else the bias of attention holds, by the places of query and key. */
   readonly places?: (query: number, key: number) => number;
+  /** Whether token types are read from a table as long as the longest text, as BERT does where it is given none. */
+  readonly types?: boolean;
   /** Whether the graph pools with its mask. */
   readonly pools?: boolean;
   /** Of the scores: without an axis for heads, the bias of a packed graph does not fit. */
@@ -30,7 +33,7 @@ const int64s = (name: string, ...values: readonly bigint[]) => initializer(name,
 const scalar = (name: string, value: bigint) => initializer(name, 'int64', [], BigInt64Array.of(value));
 
 /** One layer of attention over token and position vectors, its mask and positions written as exporters do. */
-function attention({ positions = 'slice', mask = 'add', places, pools = false, heads = true, operatorSet = 17 }: Attention = {}): Buffer {
+function attention({ positions = 'slice', mask = 'add', places, types = false, pools = false, heads = true, operatorSet = 17 }: Attention = {}): Buffer {
   const nodes = [node('Gather', ['words', 'input_ids'], ['word_vectors'])];
   const axes = (operator: string, input: string, axis: number, output: string) => operatorSet >= 13
     ? node(operator, [input, `axes_${axis}`], [output]) : node(operator, [input], [output], { axes: [axis] });
@@ -52,6 +55,14 @@ function attention({ positions = 'slice', mask = 'add', places, pools = false, h
     initializers.push(scalar('some', 7n));
     nodes.push(node('Gather', ['places', 'position_numbers'], ['place_vectors']), node('Add', [tokens, 'place_vectors'], ['placed']));
     tokens = 'placed';
+  }
+  if (types) {
+    initializers.push(initializer('types', 'int64', [positionCount], new BigInt64Array(positionCount)));
+    nodes.push(
+      node('Slice', ['types', 'zeros', 'lengths'], ['types_part']), node('Expand', ['types_part', 'shape'], ['type_numbers']),
+      node('Gather', ['places', 'type_numbers'], ['type_vectors']), node('Add', [tokens, 'type_vectors'], ['typed']),
+    );
+    tokens = 'typed';
   }
   nodes.push(node('Cast', ['attention_mask'], ['mask'], { to: 1 }));
   if (heads) nodes.push(axes('Unsqueeze', tokens, 1, 'values'), axes('Unsqueeze', 'mask', 1, 'mask_heads'));
@@ -134,6 +145,20 @@ describe('a graph that can be packed', () => {
     });
     await Promise.all([packed.close(), plain.close()]);
   });
+});
+
+test('rows are no longer than the longest text, where tables of the graph may end', async () => {
+  const changes = { onnxFile: path.join(folder, 'types.onnx'), inputTokensMax: positionCount };
+  const model = { ...tinyModel(folder), ...changes };
+  writeFileSync(model.onnxFile, attention({ types: true }));
+  const embedder = await Embedder.open(settingsFor(model), 'cpu');
+  assert.equal(embedder.describe().packs, true);
+  const inputs = [30, 18, 18, 18].map((length, text) => Int32Array.from({ length }, (_, i) => 4 + ((text + i * 5) % 9)));
+  const { rows, stride } = await embedder.embed(embedTask(inputs));
+  for (const [i, input] of inputs.entries()) {
+    assertNear(rows.subarray(i * stride, (i + 1) * stride), (await embedder.embed(embedTask([input]))).rows);
+  }
+  await embedder.close();
 });
 
 const others: readonly [string, Attention][] = [
