@@ -1,9 +1,9 @@
 // What an embedding model is by its contents: the same for copies of a folder, another for another revision.
 // Parts of files are hashed in the thread pool, so that neither reading nor hashing holds up the event loop.
 import { createHash, webcrypto } from 'node:crypto';
-import { open, readdir } from 'node:fs/promises';
-import path from 'node:path';
+import { open } from 'node:fs/promises';
 import type { EmbeddingManifest } from '../backend/manifest.ts';
+import { onnxWeightFiles } from './onnx-file.ts';
 
 const partBytes = 4 * 1024 * 1024;
 
@@ -15,7 +15,7 @@ export async function modelIdentity(manifest: EmbeddingManifest): Promise<string
   const { modules, inputTokensMax, padTokenId, lowerCase, batchable } = manifest;
   const hash = createHash('sha256');
   hash.update(JSON.stringify({ modules: modules.map(withoutPath), inputTokensMax, padTokenId, lowerCase, batchable }));
-  for (const [role, file] of await filesOf(manifest)) {
+  for (const [role, file] of filesOf(manifest)) {
     hash.update(`\n${role}\n`);
     await hashFile(file, (digest) => hash.update(digest));
   }
@@ -27,24 +27,16 @@ function withoutPath(module: EmbeddingManifest['modules'][number]): object {
   return module.kind === 'dense' ? { ...module, weightsFile: '' } : module;
 }
 
-async function filesOf(manifest: EmbeddingManifest): Promise<(readonly [role: string, file: string])[]> {
+function filesOf(manifest: EmbeddingManifest): (readonly [role: string, file: string])[] {
   const { onnxFile, tokenizerFile, tokenizerConfigFile, modules } = manifest;
   const dense = modules.flatMap((module) => (module.kind === 'dense' ? [module.weightsFile] : []));
   return [
     ['graph', onnxFile],
-    ...(await externalDataOf(onnxFile)).map((file) => ['weights', file] as const),
+    ...onnxWeightFiles(onnxFile).map((file) => ['weights', file] as const),
     ['tokenizer', tokenizerFile],
     ...(tokenizerConfigFile === undefined ? [] : [['tokenizer config', tokenizerConfigFile] as const]),
     ...dense.map((file) => ['dense', file] as const),
   ];
-}
-
-/** Weights beside the graph: `model.onnx_data`, `model.onnx_data_1`, `model.onnx.data`. */
-async function externalDataOf(onnxFile: string): Promise<string[]> {
-  const base = path.basename(onnxFile);
-  const names = await readdir(path.dirname(onnxFile));
-  const external = names.filter((name) => name.startsWith(base) && /^[_.]data(_\d+)?$/.test(name.slice(base.length)));
-  return external.sort().map((name) => path.join(path.dirname(onnxFile), name));
 }
 
 async function hashFile(file: string, take: (digest: Uint8Array) => void): Promise<void> {

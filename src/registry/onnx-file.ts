@@ -13,6 +13,8 @@ export type OnnxSummary = {
   /** Operator types used anywhere in the graph, subgraphs and local functions included. */
   readonly operators: ReadonlySet<string>;
   readonly outputs: readonly string[];
+  /** Where weights lie that are not in the file, as it says: relative to its folder. */
+  readonly weightFiles: ReadonlySet<string>;
 };
 
 /** The names that mean the wanted precision, best first. */
@@ -53,13 +55,16 @@ export function onnxFilesIn(folder: string): string[] {
   }
 }
 
-/** With the weights that lie beside it (`model.onnx_data`, `model.onnx.data`); undefined where there is no such file. */
+/** The files with the weights of a model that keeps them outside, in the order of their names. */
+export function onnxWeightFiles(file: string): readonly string[] {
+  const locations = [...(readOnnxSummary(file)?.weightFiles ?? [])].sort();
+  return locations.map((location) => path.join(path.dirname(file), location));
+}
+
+/** With the weights that it keeps outside; undefined where there is no such file. */
 export function onnxFileBytes(file: string): number | undefined {
-  const folder = path.dirname(file);
-  const name = path.basename(file);
   try {
-    const beside = readdirSync(folder).filter((each) => each.startsWith(`${name}_data`) || each.startsWith(`${name}.data`));
-    return [name, ...beside].reduce((bytes, each) => bytes + statSync(path.join(folder, each)).size, 0);
+    return [file, ...onnxWeightFiles(file)].reduce((bytes, each) => bytes + statSync(each).size, 0);
   } catch {
     return undefined;
   }
@@ -80,7 +85,7 @@ export function thisCpu(): Cpu {
 export function readOnnxSummary(file: string): OnnxSummary | undefined {
   const descriptor = openSync(file, 'r');
   try {
-    const summary = { operators: new Set<string>(), outputs: [] as string[] };
+    const summary = { operators: new Set<string>(), outputs: [] as string[], weightFiles: new Set<string>() };
     const reader = new ProtobufFile(descriptor);
     let graphs = 0;
     for (const field of fields(reader, 0, fstatSync(descriptor).size)) {
@@ -107,21 +112,28 @@ const modelGraph = 7;
 const modelFunction = 25;
 const functionNode = 7;
 const graphNode = 1;
+const graphInitializer = 5;
 const graphOutput = 12;
 const valueName = 1;
 const nodeOperator = 4;
 const nodeAttribute = 5;
+const attributeTensor = 5;
 const attributeGraph = 6;
 const attributeGraphs = 11;
 
+const tensorExternal = 13;
+const entryKey = 1;
+const entryValue = 2;
+
 const graphDepthMax = 16;
 
-type Summary = { readonly operators: Set<string>; readonly outputs: string[] };
+type Summary = { readonly operators: Set<string>; readonly outputs: string[]; readonly weightFiles: Set<string> };
 
 function walkGraph(reader: ProtobufFile, graph: Field, summary: Summary, depth: number): void {
   if (depth > graphDepthMax) throw new NotProtobuf();
   for (const field of fields(reader, graph.start, graph.end)) {
     if (field.number === graphNode) walkNode(reader, field, summary, depth);
+    if (field.number === graphInitializer) walkTensor(reader, field, summary);
     if (field.number !== graphOutput || depth > 0) continue;
     for (const part of fields(reader, field.start, field.end)) {
       if (part.number === valueName) summary.outputs.push(reader.text(part));
@@ -136,6 +148,16 @@ function walkNode(reader: ProtobufFile, node: Field, summary: Summary, depth: nu
     for (const part of fields(reader, field.start, field.end)) {
       const isGraph = part.number === attributeGraph || part.number === attributeGraphs;
       if (isGraph) walkGraph(reader, part, summary, depth + 1);
+      if (part.number === attributeTensor) walkTensor(reader, part, summary);
     }
+  }
+}
+
+function walkTensor(reader: ProtobufFile, tensor: Field, summary: Summary): void {
+  for (const entry of fields(reader, tensor.start, tensor.end)) {
+    if (entry.number !== tensorExternal) continue;
+    const texts = new Map<number, string>();
+    for (const part of fields(reader, entry.start, entry.end)) texts.set(part.number, reader.text(part));
+    if (texts.get(entryKey) === 'location') summary.weightFiles.add(texts.get(entryValue) ?? '');
   }
 }
