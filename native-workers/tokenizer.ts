@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Tokenizer } from '@huggingface/tokenizers';
 import type { EmbedOptions } from '../src/backend/protocol.ts';
 import { ServerError } from '../src/errors.ts';
+import { wordPieceEncoder, type WordPieceModel } from './word-piece.ts';
 
 export type Encoded = {
   /** Never empty, never longer than the model takes. */
@@ -45,6 +46,8 @@ export class EmbeddingTokenizer {
     const config = settings.tokenizerConfigFile === undefined ? {} : readJson(settings.tokenizerConfigFile);
     this.#settings = settings;
     this.#tokenizer = new Tokenizer(file, config) as LibraryTokenizer;
+    const { model } = this.#tokenizer;
+    if (isWordPiece(model)) model.encode = wordPieceEncoder(model);
     this.#correct = correctionFor(file.normalizer);
     this.vocabularySize = this.#tokenizer.model?.vocab.length ?? 0;
     const { prefix, suffix } = specialTokens(this.#tokenizer);
@@ -114,9 +117,15 @@ export class EmbeddingTokenizer {
   }
 }
 
+type LibraryModel = { readonly vocab: readonly string[]; encode: (words: readonly string[]) => string[] };
+
+function isWordPiece(model: LibraryModel | null): model is LibraryModel & WordPieceModel {
+  return model !== null && 'max_input_chars_per_word' in model;
+}
+
 /** What is used of the library, whose own types do not resolve under Node's module resolution. */
 type LibraryTokenizer = {
-  readonly model: { readonly vocab: readonly string[] } | null;
+  readonly model: LibraryModel | null;
   encode(text: string, options: { add_special_tokens: boolean; return_token_type_ids?: boolean }): {
     /** Undefined for a token without an id. */
     readonly ids: (number | undefined)[];
