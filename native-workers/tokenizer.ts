@@ -48,6 +48,8 @@ export class EmbeddingTokenizer {
     this.#tokenizer = new Tokenizer(file, config) as LibraryTokenizer;
     const { model } = this.#tokenizer;
     if (isWordPiece(model)) model.encode = wordPieceEncoder(model);
+    // The library hands all tokens of a word on as arguments, for which the stack ends at some 100,000.
+    if (isUnigram(model)) model.encode = (words) => words.flatMap((word) => model.tokenize(word));
     this.#correct = correctionFor(file.normalizer);
     this.vocabularySize = this.#tokenizer.model?.vocab.length ?? 0;
     const { prefix, suffix } = specialTokens(this.#tokenizer);
@@ -121,6 +123,10 @@ type LibraryModel = { readonly vocab: readonly string[]; encode: (words: readonl
 
 function isWordPiece(model: LibraryModel | null): model is LibraryModel & WordPieceModel {
   return model !== null && 'max_input_chars_per_word' in model;
+}
+
+function isUnigram(model: LibraryModel | null): model is LibraryModel & { tokenize(word: string): string[] } {
+  return model !== null && 'tokenize' in model;
 }
 
 /** What is used of the library, whose own types do not resolve under Node's module resolution. */

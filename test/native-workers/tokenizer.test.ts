@@ -29,6 +29,14 @@ const id = (word: (typeof vocabulary)[number]) => vocabulary.indexOf(word);
 const ids = (...words: (typeof vocabulary)[number][]) => words.map(id);
 const framed = (...words: (typeof vocabulary)[number][]) => ids('[CLS]', ...words, '[SEP]');
 
+test('a word of more tokens than a stack holds is counted by a Unigram tokenizer, too', () => {
+  const vocab = [...['[PAD]', '[UNK]', '[CLS]', '[SEP]'].map((token) => [token, 0]), ['\u2581', -2], ['a', -1]];
+  const tokenizer = tokenizerOf({}, { normalizer: null, pre_tokenizer: { type: 'Metaspace' }, model: { type: 'Unigram', unk_id: 1, vocab } });
+  const { ids: kept, tokensGiven } = tokenizer.encodeText('a'.repeat(300_000), right);
+  assert.deepEqual([...kept], [special.cls, 4, 5, 5, 5, special.sep]);
+  assert.equal(tokensGiven, 300_003);
+});
+
 describe('a text', () => {
   test('gets its special tokens, and neither the truncation nor the padding of tokenizer.json', () => {
     const { ids: kept, tokensGiven } = tokenizerOf().encodeText('one two threes', right);
