@@ -11,10 +11,15 @@ import { Embedder } from './embedder.ts';
 const settings = workerData as WorkerSettings;
 const worker = Atomics.add(new Int32Array(settings.workerCounter), 0, 1);
 const embedder = await load();
-parentPort?.postMessage({ settledThread: threadId } satisfies WorkerSettled);
+const failure = embedder instanceof Embedder ? undefined : embedder;
+parentPort?.postMessage({ settledThread: threadId, failure } satisfies WorkerSettled);
 
 export default async function answer(task: WorkerTask): Promise<WorkerReply> {
-  if (!(embedder instanceof Embedder)) return embedder;
+  if (!(embedder instanceof Embedder)) {
+    // It took the place of one that died. Failing is fast, so it would draw most tasks for as long as the pool lives.
+    if (task.kind !== 'describe') process.exit(1);
+    return embedder;
+  }
   try {
     switch (task.kind) {
       case 'embed':

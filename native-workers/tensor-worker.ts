@@ -15,10 +15,15 @@ import { TensorSession } from './tensor-session.ts';
 const settings = workerData as TensorWorkerSettings;
 const worker = Atomics.add(new Int32Array(settings.workerCounter), 0, 1);
 const session = await load();
-parentPort?.postMessage({ settledThread: threadId } satisfies WorkerSettled);
+const failure = session instanceof TensorSession ? undefined : session;
+parentPort?.postMessage({ settledThread: threadId, failure } satisfies WorkerSettled);
 
 export default async function answer(task: TensorWorkerTask): Promise<TensorWorkerReply> {
-  if (!(session instanceof TensorSession)) return session;
+  if (!(session instanceof TensorSession)) {
+    // It took the place of one that died. Failing is fast, so it would draw most tasks for as long as the pool lives.
+    if (task.kind !== 'describe') process.exit(1);
+    return session;
+  }
   try {
     return task.kind === 'run' ? transferred(await session.run(task)) : { ...session.describe(), worker };
   } catch (error) {

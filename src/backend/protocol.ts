@@ -100,7 +100,11 @@ export type PoolSettings = {
 };
 
 /** Posted by each worker's thread once it has loaded or failed to: from then on it may be stopped between tasks. */
-export type WorkerSettled = { readonly settledThread: number };
+export type WorkerSettled = {
+  readonly settledThread: number;
+  /** Absent once it has loaded. It answers with it while the pool opens, and ends itself at a task that comes later. */
+  readonly failure?: Failure | undefined;
+};
 
 /** How the workers of a pool open their sessions. */
 export type SessionOptions = {

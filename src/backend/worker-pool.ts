@@ -31,7 +31,7 @@ export type WorkerPoolOptions = {
   readonly workers: number;
   /** The entry's `workerData`, but for what the pool adds. */
   readonly settings: object;
-  /** Told when a worker dies between tasks; another one takes its place. */
+  /** Told when a worker dies between tasks, and when the one that takes its place cannot load; others try again. */
   readonly onCrash: (error: Error) => void;
   /** Absent, tasks may take for ever. */
   readonly patience?: Patience | undefined;
@@ -49,7 +49,9 @@ export async function openWorkerPool<Task, Described extends Description>(
 ): Promise<OpenedPool<Task, Described>> {
   const pool = new WorkerPool<Task>(options);
   try {
-    return { pool, description: await describeAll<Task, Described>(pool, describe) };
+    const description = await describeAll<Task, Described>(pool, describe);
+    pool.opened();
+    return { pool, description };
   } catch (error) {
     await pool.close();
     throw error;
@@ -77,6 +79,7 @@ export class WorkerPool<Task> {
   readonly #patience: Patience | undefined;
   /** Of those who wait for a task. */
   readonly #rejects = new Set<(error: ServerError) => void>();
+  #isOpen = false;
   #isClosing = false;
   #isStuck = false;
 
@@ -95,9 +98,15 @@ export class WorkerPool<Task> {
       workerData: { ...settings, workerCounter: new SharedArrayBuffer(4) } satisfies PoolSettings,
     });
     this.#pool.on('error', onCrash);
-    this.#pool.on('message', ({ settledThread }: WorkerSettled) => {
+    this.#pool.on('message', ({ settledThread, failure }: WorkerSettled) => {
       this.#settled.add(settledThread);
+      if (failure !== undefined && this.#isOpen) onCrash(new Error('A worker could not load the model again.', { cause: failure.cause }));
     });
+  }
+
+  /** Until now the failures of workers were the caller's. */
+  opened(): void {
+    this.#isOpen = true;
   }
 
   /**

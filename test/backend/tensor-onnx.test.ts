@@ -1,9 +1,10 @@
 // Tensor models on real workers: every type through a graph that gives back what it gets.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import type { Worker } from 'node:worker_threads';
 import type { TensorBackend, TensorRun } from '../../src/backend/tensor-backend.ts';
 import { openTensorBackend } from '../../src/backend/tensor-onnx.ts';
 import { ServerError } from '../../src/errors.ts';
@@ -11,6 +12,7 @@ import { tensorQueueTasksMax } from '../../src/limits.ts';
 import { dataTypes, newData, type Tensor, type TensorData } from '../../src/tensor/dtypes.ts';
 import { node, onnxModel, tensorInfo } from '../support/onnx-bytes.ts';
 import { cpuOptions, demoDirectory } from '../support/tensor-models.ts';
+import { until } from '../support/until.ts';
 
 const samples: Readonly<Record<string, TensorData>> = {
   float32: Float32Array.of(0.1, NaN, -Infinity),
@@ -175,6 +177,28 @@ test('close waits for what was taken and refuses what comes after', async () => 
   await assert.rejects(backend.run(run([], [])), (error: ServerError) => error.code === 'MODEL_NOT_READY');
   for (const { outputs } of await Promise.all(runs)) assert.deepEqual(outputs[0]![1].data.length, 1);
   await closing;
+});
+
+test('a worker that could not take the place of one that died makes room for one that can', async (t) => {
+  const file = identityFile(t);
+  const model = readFileSync(file);
+  const threads: Worker[] = [];
+  const collect = (thread: Worker) => void threads.push(thread);
+  process.on('worker', collect);
+  t.after(() => process.off('worker', collect));
+  const crashes: Error[] = [];
+  const backend = await openTensorBackend(file, { ...cpuOptions, instances: 2 }, (error) => crashes.push(error));
+  t.after(() => backend.close());
+  writeFileSync(file, 'no model');
+  await threads[0]!.terminate();
+  await until(() => crashes.length === 1, 'the new worker tells that it could not load');
+  assert.match(crashes[0]!.message, /could not load/);
+  writeFileSync(file, model);
+  const both = () => Promise.allSettled([1, 2].map(() => backend.run(run([['x', value(4)]], ['y']))));
+  const failed = async () => (await both()).some(({ status }) => status === 'rejected');
+  while (!(await failed()));
+  for (let round = 0; round < 20; round++) assert.equal(await failed(), false);
+  assert.equal(crashes.length, 1);
 });
 
 test('a file that is no model rejects from any number of workers, its path not for clients', async (t) => {

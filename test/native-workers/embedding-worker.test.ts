@@ -39,15 +39,13 @@ describe('in a pool', () => {
     assert.ok((await run(embedTask(['one']))).ok);
   });
 
-  test('a model that cannot be loaded is a value, its cause not for clients', async (context) => {
+  test('a model that cannot be loaded is a value, its cause not for clients, and later tasks end the worker', async (context) => {
     const model = { ...tinyModel(folder), onnxFile: path.join(folder, 'absent.onnx') };
     const run = poolOf(context, settingsFor(model));
-    for (const task of [{ kind: 'describe' }, embedTask(['one'])] as const) {
-      const failure = (await run(task)) as Failure;
-      const { cause, ...shown } = failure;
-      assert.deepEqual(shown, { ok: false, code: 'MODEL_NOT_READY', detail: 'The model could not be loaded.' });
-      assert.match(cause!, /absent\.onnx/);
-    }
+    const { cause, ...shown } = (await run({ kind: 'describe' })) as Failure;
+    assert.deepEqual(shown, { ok: false, code: 'MODEL_NOT_READY', detail: 'The model could not be loaded.' });
+    assert.match(cause!, /absent\.onnx/);
+    await assert.rejects(run(embedTask(['one'])), /exited/);
   });
 
   test('workers are numbered and share out the devices', async (context) => {
