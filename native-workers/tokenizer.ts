@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Tokenizer } from '@huggingface/tokenizers';
 import type { EmbedOptions } from '../src/backend/protocol.ts';
 import { ServerError } from '../src/errors.ts';
+import { unigramEncoder, type UnigramModel } from './unigram.ts';
 import { wordPieceEncoder, type WordPieceModel } from './word-piece.ts';
 
 export type Encoded = {
@@ -48,8 +49,7 @@ export class EmbeddingTokenizer {
     this.#tokenizer = new Tokenizer(file, config) as LibraryTokenizer;
     const { model } = this.#tokenizer;
     if (isWordPiece(model)) model.encode = wordPieceEncoder(model);
-    // The library hands all tokens of a word on as arguments, for which the stack ends at some 100,000.
-    if (isUnigram(model)) model.encode = (words) => words.flatMap((word) => model.tokenize(word));
+    if (isUnigram(model)) model.encode = unigramEncoder(model);
     this.#correct = correctionFor(file.normalizer);
     this.vocabularySize = this.#tokenizer.model?.vocab.length ?? 0;
     const { prefix, suffix } = specialTokens(this.#tokenizer);
@@ -125,7 +125,7 @@ function isWordPiece(model: LibraryModel | null): model is LibraryModel & WordPi
   return model !== null && 'max_input_chars_per_word' in model;
 }
 
-function isUnigram(model: LibraryModel | null): model is LibraryModel & { tokenize(word: string): string[] } {
+function isUnigram(model: LibraryModel | null): model is LibraryModel & UnigramModel {
   return model !== null && 'tokenize' in model;
 }
 
