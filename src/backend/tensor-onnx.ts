@@ -37,6 +37,8 @@ type Waiting = {
   readonly run: TensorRun;
   readonly bytes: number;
   readonly sinceMs: number;
+  /** Until its deadline; undefined without one. */
+  timer?: NodeJS.Timeout;
   readonly resolve: (result: TensorResult) => void;
   readonly reject: (error: unknown) => void;
 };
@@ -78,8 +80,13 @@ class OnnxTensorBackend implements TensorBackend {
       );
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ run, bytes, sinceMs: performance.now(), resolve, reject });
+      const waiting: Waiting = { run, bytes, sinceMs: performance.now(), resolve, reject };
+      this.#queue.push(waiting);
       this.#queuedBytes += bytes;
+      if (run.deadlineMs !== undefined) {
+        // One more, since timers round down.
+        waiting.timer = setTimeout(() => this.#dropLate(waiting), Math.ceil(run.deadlineMs - waiting.sinceMs) + 1);
+      }
       this.#pump();
     });
   }
@@ -90,9 +97,18 @@ class OnnxTensorBackend implements TensorBackend {
     await this.#pool.close();
   }
 
+  /** The runs before it may take long: it is answered now, not when its turn comes. */
+  #dropLate(waiting: Waiting): void {
+    this.#queue.splice(this.#queue.indexOf(waiting), 1);
+    this.#queuedBytes -= waiting.bytes;
+    waiting.reject(queueTimeout());
+    this.#pump();
+  }
+
   #pump(): void {
     while (this.#running < this.concurrency && this.#queue.length > 0) {
       const next = this.#queue.shift()!;
+      clearTimeout(next.timer);
       this.#queuedBytes -= next.bytes;
       if (next.run.isCancelled()) next.reject(new ServerError('CANCELLED'));
       else if (performance.now() > (next.run.deadlineMs ?? Infinity)) next.reject(queueTimeout());

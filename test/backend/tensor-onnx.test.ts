@@ -139,6 +139,25 @@ describe('a run', () => {
     assert.equal(backend.pending, 0);
   });
 
+  test('that waits beyond its deadline is told so while the one before it still runs', async (t) => {
+    const file = path.join(folder(t), 'power.onnx');
+    const nodes = Array.from({ length: 12 }, (_, i) => node('MatMul', [i === 0 ? 'x' : `x${i}`, 'x'], [i === 11 ? 'y' : `x${i + 1}`]));
+    const square = (name: string) => tensorInfo(name, 'float32', ['n', 'n']);
+    writeFileSync(file, onnxModel({ nodes, inputs: [square('x')], outputs: [square('y')] }));
+    const backend = await opened(t, file);
+    const matrix = (size: number): TensorRun['inputs'] => [['x', { datatype: 'float32', shape: [size, size], data: new Float32Array(size ** 2) }]];
+    const ended: string[] = [];
+    const first = backend.run(run(matrix(1500), ['y'])).then(() => ended.push('first'));
+    const late = backend.run({ ...run(matrix(1), ['y']), deadlineMs: performance.now() + 5 });
+    await assert.rejects(late, (error: ServerError) => error.code === 'TIMEOUT');
+    ended.push('late');
+    await first;
+    assert.deepEqual(ended, ['late', 'first']);
+    assert.equal(backend.pending, 0);
+    const inTime = backend.run({ ...run(matrix(1), ['y']), deadlineMs: performance.now() + 60_000 });
+    assert.deepEqual((await inTime).outputs[0]![1].shape, [1, 1]);
+  });
+
   test('beyond the queue is refused with a time to wait', async (t) => {
     const backend = await opened(t, identityFile(t));
     const waiting = Array.from({ length: tensorQueueTasksMax + 1 }, () => backend.run(run([['x', value(1)]], ['y'])));
