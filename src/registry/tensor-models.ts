@@ -38,7 +38,7 @@ export type TensorModelsOptions = {
   readonly open: OpenTensorModel;
   readonly observer: TensorObserver;
   readonly cache: Pick<ModelCache, 'add' | 'makeRoom'>;
-  /** A name that is not known makes the folder be read again, no more often than this. */
+  /** A name that is not known or not loaded makes the folder be read again, no more often than this. */
   readonly scanEveryMs?: number;
 };
 
@@ -130,11 +130,8 @@ export class TensorModels {
    * REQUEST_INVALID for a version that several models have.
    */
   find(wanted: string, field: string): TensorEntry {
-    let found = this.#matching(wanted);
-    if (found.length === 0 && this.#mayScan()) {
-      this.#scan();
-      found = this.#matching(wanted);
-    }
+    const known = this.#matching(wanted);
+    const found = known.length > 0 && known.every(isLoaded) ? known : this.#scanned(() => this.#matching(wanted));
     const shown = JSON.stringify(wanted.slice(0, echoCharsMax));
     if (found.length === 0) throw new ServerError('MODEL_NOT_FOUND', `The model ${shown} does not exist.`, { field });
     if (found.length > 1) {
@@ -150,15 +147,23 @@ export class TensorModels {
     return this.#entries.get(name)?.get(version);
   }
 
-  /** The versions of exactly that name, lowest first; none when there is no such model. */
-  versionsOf(name: string): readonly TensorEntry[] {
-    const known = (): TensorEntry[] => this.#known().filter(({ files }) => files.name === name);
-    let found = known();
-    if (found.length === 0 && this.#mayScan()) {
-      this.#scan();
-      found = known();
-    }
-    return found.sort((a, b) => compareVersions(a.files.version, b.files.version));
+  /**
+   * The versions of exactly that name, lowest first; none when there is no such model.
+   * @param wanted the one that is asked for; the highest when absent
+   */
+  versionsOf(name: string, wanted?: string): readonly TensorEntry[] {
+    const versions = (): TensorEntry[] => {
+      const known = this.#known().filter(({ files }) => files.name === name);
+      return known.sort((a, b) => compareVersions(a.files.version, b.files.version));
+    };
+    const found = versions();
+    const asked = wanted === undefined ? found.at(-1) : found.find(({ files }) => files.version === wanted);
+    return asked !== undefined && isLoaded(asked) ? found : this.#scanned(versions);
+  }
+
+  /** The next look sees what the folder now holds. */
+  refresh(): void {
+    this.#scan();
   }
 
   /** Runs `work` on the model, loading it first; it is not closed before `work` ends. */
@@ -239,8 +244,10 @@ export class TensorModels {
     );
   }
 
-  #mayScan(): boolean {
-    return performance.now() - this.#scannedMs >= (this.#options.scanEveryMs ?? 1000);
+  /** A look at what the folder now holds: what is not known may have come, what would be loaded may have gone. */
+  #scanned<Found>(look: () => Found): Found {
+    if (performance.now() - this.#scannedMs >= (this.#options.scanEveryMs ?? 1000)) this.#scan();
+    return look();
   }
 
   /** Reads the folder: new versions appear, changed ones count at their next load. */
@@ -264,6 +271,10 @@ export class TensorModels {
     this.#options.cache.add(`${files.name}:${files.version}`, entry.slot, false);
     return entry;
   }
+}
+
+function isLoaded({ model }: TensorEntry): boolean {
+  return model !== undefined;
 }
 
 /** A manifest's fault names files by model and version only, so a client may read it. */

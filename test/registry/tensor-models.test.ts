@@ -65,6 +65,47 @@ describe('find', () => {
   });
 });
 
+describe('what the folder holds is looked at', () => {
+  test('before a model that is not loaded is taken for the one that is meant', async (t) => {
+    const directory = folder(t, 'a/1.0', 'a/1.1');
+    const models = tensorModels(t, directory);
+    rmSync(path.join(directory, 'a/1.1'), { recursive: true });
+    assert.deepEqual(models.versionsOf('a').map(({ files }) => files.version), ['1.0']);
+    cpSync(path.join(directory, 'a/1.0'), path.join(directory, 'a/1.2'), { recursive: true });
+    assert.equal(found(models, 'a'), 'a:1.2');
+    rmSync(path.join(directory, 'a/1.2'), { recursive: true });
+    assert.equal(found(models, 'a'), 'a:1.0');
+    rmSync(path.join(directory, 'a/1.0'), { recursive: true });
+    assert.throws(() => models.find('a:1.0', 'version'), code('MODEL_NOT_FOUND'));
+  });
+
+  test('before it is loaded, which takes a manifest that came meanwhile', async (t) => {
+    const directory = folder(t);
+    mkdirSync(path.join(directory, 'a/1.0'), { recursive: true });
+    cpSync(path.join(demoDirectory, 'compressor/1.0/model.onnx'), path.join(directory, 'a/1.0/model.onnx'));
+    const models = tensorModels(t, directory);
+    writeFileSync(path.join(directory, 'a/1.0/manifest.json'), '{"description": "with a manifest"}');
+    await models.use(models.find('a', 'version'), async ({ manifest }) => assert.equal(manifest.description, 'with a manifest'));
+  });
+
+  test('when a version is asked for that the name did not have', (t) => {
+    const directory = folder(t, 'a/1.0');
+    const models = tensorModels(t, directory);
+    cpSync(path.join(directory, 'a/1.0'), path.join(directory, 'a/1.1'), { recursive: true });
+    assert.deepEqual(models.versionsOf('a', '1.1').map(({ files }) => files.version), ['1.0', '1.1']);
+  });
+
+  test('but not for each request to a model that is loaded', async (t) => {
+    const directory = folder(t, 'a/1.0');
+    const models = tensorModels(t, directory);
+    await models.load('a', 'version');
+    rmSync(directory, { recursive: true });
+    models.find('a', 'version');
+    models.versionsOf('a');
+    assert.equal(models.known[0]!.isOnDisk, true);
+  });
+});
+
 describe('load', () => {
   test('is shared by all who ask, and by requests', async (t) => {
     let opened = 0;

@@ -29,7 +29,7 @@ export class KserveModels {
 
   /** One version, the highest when `version` is ''. Throws MODEL_NOT_FOUND or MODEL_NOT_ALLOWED. */
   find(name: string, version: string): KserveModel {
-    const entries = this.#init.tensors.versionsOf(name);
+    const entries = this.#init.tensors.versionsOf(name, version === '' ? undefined : version);
     const versions = entries.map(({ files }) => files.version);
     const entry = version === '' ? entries.at(-1) : entries.find(({ files }) => files.version === version);
     if (entry !== undefined) return this.#tensor(entry, versions);
@@ -44,6 +44,12 @@ export class KserveModels {
   /** Whether that version is loaded; a model that does not exist is not. */
   isReady(name: string, version: string): boolean {
     return this.#known(() => this.find(name, version).state === 'ready') ?? false;
+  }
+
+  /** Loads the highest version that the folder now holds. Throws as `find` does, and why it cannot be loaded. */
+  async load(name: string): Promise<void> {
+    this.#init.tensors.refresh();
+    await this.find(name, '').load();
   }
 
   /** Starts to unload every version. What does not exist is not loaded, which is no error here as it is none in Triton. */

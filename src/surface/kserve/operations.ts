@@ -140,7 +140,7 @@ function order(models: KserveModels, path: string): AnyOperation {
     run: async (_input: undefined, call: Call) => {
       const action = path.endsWith('/*') ? splitPath(call.parameters['*'] ?? '').view : path.split('/').at(-1);
       const { model } = targetOf(call);
-      if (action === 'load') await models.find(model, '').load();
+      if (action === 'load') await models.load(model);
       else if (action === 'unload') models.unload(model);
       else throw new ServerError('ROUTE_NOT_FOUND');
       return jsonReply(200, {});

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { cpSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { until } from '../../support/until.ts';
 import { headerOf, infer, inferBody, serveKserve } from './support.ts';
@@ -157,4 +159,17 @@ test('an answer is compressed only for a client that asks for that one encoding'
     const answer = await infer(url, 'identity_float32', body, { 'accept-encoding': accept! });
     assert.deepEqual([answer.headers.get('content-encoding'), answer.json.outputs[0].data], [encoding, [1, 2, 3]]);
   }
+});
+
+test('a version that came into the folder is found, and a load takes it', async (t) => {
+  const { url, directory } = await serveKserve(t);
+  const folder = path.join(directory, 'versions');
+  const { body } = inferBody([{ shape: [1, 2], datatype: 'FP32', data: [1, 2] }]);
+  assert.equal((await infer(url, 'versions/versions/2', body)).status, 200);
+  cpSync(path.join(folder, '2'), path.join(folder, '3'), { recursive: true });
+  assert.equal((await infer(url, 'versions/versions/3', body)).json.model_version, '3');
+  cpSync(path.join(folder, '2'), path.join(folder, '4'), { recursive: true });
+  assert.equal((await fetch(`${url}/v2/repository/models/versions/load`, { method: 'POST' })).status, 200);
+  assert.equal((await fetch(`${url}/v2/models/versions/versions/4/ready`)).status, 200);
+  assert.equal((await infer(url, 'versions', body)).json.model_version, '4');
 });

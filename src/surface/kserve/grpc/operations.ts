@@ -52,7 +52,7 @@ export function grpcMethods({ models, version, ready }: Surface, messages: Messa
     unary('RepositoryIndex', 'infer', (message) => ({ models: indexRows(models.list(), message['ready'] === true) })),
     unary('RepositoryModelLoad', 'admin', async (message) => {
       refuseOverrides(message['parameters'] as Message);
-      await models.find(message['model_name'] as string, '').load();
+      await models.load(message['model_name'] as string);
       return {};
     }),
     unary('RepositoryModelUnload', 'admin', (message) => {
