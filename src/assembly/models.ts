@@ -247,6 +247,7 @@ export function tensorModels(config: Config, cache: ModelCache, metrics: Metrics
     directory: modelDirectoryOf(config),
     otherDirectories: config.modelDirectory === undefined ? [fileURLToPath(new URL('../../../models/demo/', import.meta.url))] : [],
     cache,
+    isPinned: ({ name, version }) => [name, `${name}:${version}`, `${name}/${version}`].some((each) => config.pinnedModels.includes(each)),
     open: (files, onCrash, lose) => {
       const patience = patienceOf(config, () => {
         lose();

@@ -38,6 +38,8 @@ export type TensorModelsOptions = {
   readonly open: OpenTensorModel;
   readonly observer: TensorObserver;
   readonly cache: Pick<ModelCache, 'add' | 'makeRoom'>;
+  /** Whether it stays once it is loaded, whatever comes; without this none does. */
+  readonly isPinned?: (files: TensorFiles) => boolean;
   /** A name that is not known or not loaded makes the folder be read again, no more often than this. */
   readonly scanEveryMs?: number;
 };
@@ -268,7 +270,8 @@ export class TensorModels {
 
   #add(files: TensorFiles): TensorEntry {
     const entry = new TensorEntry(files, this.#options, () => this.#refuseClosed());
-    this.#options.cache.add(`${files.name}:${files.version}`, entry.slot, false);
+    const { cache, isPinned } = this.#options;
+    cache.add(`${files.name}:${files.version}`, entry.slot, isPinned?.(files) ?? false);
     return entry;
   }
 }

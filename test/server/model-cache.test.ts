@@ -1,8 +1,12 @@
 // More models than there is room for, on the real server: the idle ones make room, the busy one never.
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { newFolder, tinyFiles } from '../hub/support.ts';
+import { tinyBertDirectory } from '../support/fixtures.ts';
 import { HubServer } from '../support/hub-server.ts';
+import { identity } from '../support/identity-models.ts';
 import { send } from '../support/printed-commands.ts';
 import { startServerProcess } from '../support/server-process.ts';
 
@@ -45,6 +49,22 @@ test('of three models with room for two, the one that nobody uses leaves', async
   assert.equal(await server.metric('ortserve_models_loaded'), 2);
   const { model_cache: cache } = (await send(server, 'GET /health')).body;
   assert.deepEqual([cache.loaded, cache.max, cache.evictions], [2, 2, 2 * turns - 1]);
+});
+
+test('so does a pinned tensor model', async (t) => {
+  const directory = newFolder(t);
+  for (const model of ['a/1', 'a/2', 'b/1', 'c']) {
+    mkdirSync(join(directory, model), { recursive: true });
+    writeFileSync(join(directory, model, 'model.onnx'), identity('float32', ['n']));
+  }
+  const server = await startServerProcess(t, {
+    MODEL_PATH: tinyBertDirectory, MODEL_DIR: directory, PINNED_MODELS: 'a:1,b', MAX_CACHED_MODELS: '1',
+  });
+  const names = ['a:1', 'b', 'a:2', 'c'];
+  for (const name of names) assert.equal((await send(server, `POST /models/${name}/inference`, { input: [1] })).status, 200);
+  const loaded = await Promise.all(names.map(async (name) => (await send(server, `GET /models/${name}`)).body.loaded as boolean));
+  assert.deepEqual(loaded, [true, true, false, false]);
+  assert.equal((await send(server, 'POST /models/a:1/unload')).body.unloaded, true);
 });
 
 test('a pinned model stays though others were used later', async (t) => {

@@ -46,7 +46,7 @@ export const modelOptions = {
   pinnedModels: Type.Array(Type.String({ minLength: 1 }), { maxItems: 1000, default: [], ...row({
     group: 'Model', flag: 'pinned-models', env: ['PINNED_MODELS'],
     allowed: 'a comma list or a JSON list of model names',
-    help: 'Models that stay loaded, besides the first one.' }) }),
+    help: 'Models that stay once they are loaded, besides the first one; tensor models by name or name:version.' }) }),
   allowDimensions: yesNo(false, {
     group: 'Model', flag: 'allow-dimensions', env: ['ALLOW_DIMENSIONS'],
     help: 'Cut vectors to any `dimensions` a client asks for, though the model was not trained for it.' }),
