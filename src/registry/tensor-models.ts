@@ -143,10 +143,12 @@ export class TensorModels {
     return found[0]!;
   }
 
-  /** A version that has just come into the folder. */
+  /** A version that has just come into the folder. One of that name in memory is of files that were removed: it leaves. */
   added(name: string, version: string): TensorEntry | undefined {
     this.#scan();
-    return this.#entries.get(name)?.get(version);
+    const entry = this.#entries.get(name)?.get(version);
+    entry?.slot.unload().catch(() => {});
+    return entry;
   }
 
   /**
