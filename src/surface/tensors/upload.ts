@@ -12,6 +12,8 @@ import { PutQuery, UploadForm, UploadQuery, UploadResponse, rawModel } from './s
 
 export type Uploads = Pick<ModelUploads, 'upload' | 'checkIdentity' | 'bytesMax'>;
 
+/** The part of a form that is the model; so is any other that has a file's name. */
+const fileName = 'file';
 const fieldNames = ['version', 'name', 'manifest', 'sha256'] as const;
 type FieldName = (typeof fieldNames)[number];
 type Fields = Map<FieldName, string>;
@@ -90,8 +92,8 @@ async function readForm(boundary: string, call: Call, receive: ReceiveModel): Pr
     const { name, filename } = part;
     if (isField(name)) {
       fields.set(name, await textOf(part, name === 'manifest' ? uploadManifestBytesMax : uploadFieldBytesMax));
-    } else if (filename !== undefined) {
-      checkFilename(part, filename);
+    } else if (filename !== undefined || name === fileName) {
+      checkFilename(part, filename ?? '');
       await receive(part.body);
     } else {
       const detail = `There is no field '${name.slice(0, 80)}'; there are file, ${fieldNames.join(', ')}.`;
