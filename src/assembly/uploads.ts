@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { ModelUploads } from '../registry/model-uploads.ts';
+import type { Registry } from '../registry/registry.ts';
 import { removeLeftovers } from '../registry/staging.ts';
 import type { TensorModels } from '../registry/tensor-models.ts';
 
@@ -13,7 +14,7 @@ export function modelDirectoryOf(config: Config): string {
 }
 
 /** Undefined where uploads are not allowed. Removes what a killed process left, in either case. */
-export function openUploads(config: Config, models: TensorModels, metrics: Metrics, log: Log): ModelUploads | undefined {
+export function openUploads(config: Config, models: TensorModels, registry: Registry, metrics: Metrics, log: Log): ModelUploads | undefined {
   const directory = modelDirectoryOf(config);
   void removeLeftovers(directory).then(
     (count) => count > 0 && log.warn({ count }, 'unfinished uploads of an earlier process removed'),
@@ -27,6 +28,7 @@ export function openUploads(config: Config, models: TensorModels, metrics: Metri
     checkMemoryBytesMax: config.modelCheckBytesMax,
     checkMsMax: config.modelCheckMsMax,
     models,
+    isTaken: (name) => registry.isTaken(name),
     observer: {
       published: ({ name, version }, { bytes, sha256 }) => {
         uploads.ended('published');

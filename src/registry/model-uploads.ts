@@ -23,6 +23,8 @@ export type UploadOptions = {
     list(): readonly Pick<TensorEntry, 'files' | 'isOnDisk'>[];
     added(name: string, version: string): TensorEntry | undefined;
   };
+  /** Whether an embedding model is known by that name: paths would no longer lead to it. */
+  readonly isTaken: (name: string) => boolean;
   readonly observer: UploadObserver;
 };
 
@@ -95,12 +97,12 @@ export class ModelUploads {
   checkIdentity({ name, version }: Identity): void {
     checkName(version, 'version');
     if (name !== undefined) checkName(name, 'name');
-    const { directory, models } = this.#options;
+    const { directory, models, isTaken } = this.#options;
     const key = keyOf(name ?? version, version);
     // Where cases are one on this disk or the next one it is copied to, two such models would be one.
     const taken = models.list().some(({ files, isOnDisk }) => isOnDisk && keyOf(files.name, files.version) === key);
     if (taken) throw new ServerError('MODEL_EXISTS', undefined, { field: 'version' });
-    if (existsSync(path.join(directory, name ?? version, 'tokenizer.json'))) {
+    if (isTaken(version) || isTaken(name ?? version) || existsSync(path.join(directory, name ?? version, 'tokenizer.json'))) {
       throw new ServerError('MODEL_EXISTS', 'That name is one of an embedding model.', { field: 'name' });
     }
   }

@@ -148,6 +148,12 @@ export class Registry {
     return model;
   }
 
+  /** Whether a model is known by that name, whatever the case, and whether clients may use it or not. */
+  isTaken(name: string): boolean {
+    const plain = name.toLowerCase();
+    return [...this.#models.keys(), ...this.#aliases.keys()].some((each) => each.toLowerCase() === plain);
+  }
+
   /** Waits for leases, then frees every model. */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -12,7 +12,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { uploadsMax } from '../../src/limits.ts';
 import { tinyBertDirectory } from '../support/fixtures.ts';
 import { doubling, doublingOf, hostileModels } from '../support/hostile-models.ts';
+import { node, onnxModel, tensorInfo } from '../support/onnx-bytes.ts';
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
+
+const negating = onnxModel({
+  nodes: [node('Neg', ['x'], ['y'])],
+  inputs: [tensorInfo('x', 'float32', ['n', 2])],
+  outputs: [tensorInfo('y', 'float32', ['n', 2])],
+});
 
 function modelDirectory(t: TestContext): string {
   const directory = mkdtempSync(path.join(tmpdir(), 'ortserve-models-'));
@@ -74,6 +81,37 @@ test('plain bytes are taken, under a version alone or name:version', async (t) =
   for (const row of ['2.0:2.0', 'math:2.1', 'math:2.2']) assert.ok(rows.includes(row), row);
   assert.equal((await put(server, doubling, '2.0')).status, 409);
   assert.equal((await put(server, doubling, 'MATH:2.1')).status, 409);
+});
+
+test('a file without a name of its own is taken, too', async (t) => {
+  const server = await startUploads(t, modelDirectory(t));
+  const head = (name: string): string => `--B\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n`;
+  const body = Buffer.concat([Buffer.from(`${head('version')}1.0\r\n${head('file')}`), doubling, Buffer.from('\r\n--B--\r\n')]);
+  const headers = { 'content-type': 'multipart/form-data; boundary=B' };
+  const { status, body: answer } = await answerOf(await fetch(`${server.url}/models/upload`, { method: 'POST', headers, body }));
+  assert.deepEqual([status, answer.size_bytes], [200, doubling.length], JSON.stringify(answer));
+});
+
+test('the name of an embedding model is taken', async (t) => {
+  const server = await startUploads(t, modelDirectory(t), { MODEL_NAME: 'tiny' });
+  for (const fields of [{ version: 'tiny' }, { name: 'Tiny', version: '1' }, { name: 'other', version: 'tiny' }]) {
+    const { status, body } = await upload(server, doubling, fields);
+    assert.deepEqual([status, body.detail], [409, 'That name is one of an embedding model.'], JSON.stringify(body));
+  }
+});
+
+test('what takes the place of a removed model is what answers, though that one is still loaded', async (t) => {
+  const directory = modelDirectory(t);
+  const server = await startUploads(t, directory);
+  const run = async () => {
+    const response = await fetch(`${server.url}/models/math:1/inference`, { method: 'POST', body: '{"x":[[1,2]]}' });
+    return (await answerOf(response)).body.y;
+  };
+  assert.equal((await put(server, doubling, 'math:1')).status, 200);
+  assert.deepEqual(await run(), [[2, 4]]);
+  rmSync(path.join(directory, 'math/1'), { recursive: true });
+  assert.equal((await put(server, negating, 'math:1')).status, 200);
+  assert.deepEqual(await run(), [[-1, -2]]);
 });
 
 test('names that are none, wrong hashes and other sites are refused', async (t) => {
