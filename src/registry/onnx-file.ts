@@ -57,8 +57,13 @@ export function onnxFilesIn(folder: string): string[] {
 
 /** The files with the weights of a model that keeps them outside, in the order of their names. */
 export function onnxWeightFiles(file: string): readonly string[] {
-  const locations = [...(readOnnxSummary(file)?.weightFiles ?? [])].sort();
-  return locations.map((location) => path.join(path.dirname(file), location));
+  const named = [...(readOnnxSummary(file)?.weightFiles ?? [])].map((location) => path.normalize(location)).filter(isInside);
+  return [...new Set(named)].sort().map((location) => path.join(path.dirname(file), location));
+}
+
+/** What a graph names elsewhere is not followed: /dev/zero would be read for ever. */
+function isInside(location: string): boolean {
+  return !path.isAbsolute(location) && !location.split(/[\\/]/).includes('..');
 }
 
 /** With the weights that it keeps outside; undefined where there is no such file. */
@@ -119,6 +124,7 @@ const nodeOperator = 4;
 const nodeAttribute = 5;
 const attributeTensor = 5;
 const attributeGraph = 6;
+const attributeTensors = 10;
 const attributeGraphs = 11;
 
 const tensorExternal = 13;
@@ -148,7 +154,7 @@ function walkNode(reader: ProtobufFile, node: Field, summary: Summary, depth: nu
     for (const part of fields(reader, field.start, field.end)) {
       const isGraph = part.number === attributeGraph || part.number === attributeGraphs;
       if (isGraph) walkGraph(reader, part, summary, depth + 1);
-      if (part.number === attributeTensor) walkTensor(reader, part, summary);
+      if (part.number === attributeTensor || part.number === attributeTensors) walkTensor(reader, part, summary);
     }
   }
 }

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { modelIdentity } from '../../src/registry/identity.ts';
 import { readManifest } from '../../src/registry/manifest.ts';
 import { tinyBertDirectory, tinyDenseDirectory } from '../support/fixtures.ts';
-import { externalInitializer, node, onnxModel, tensorInfo } from '../support/onnx-bytes.ts';
-import { modelFolder } from './model-folder.ts';
+import { externalInitializer, initializer, node, onnxModel, tensorInfo } from '../support/onnx-bytes.ts';
 
 const identityOf = (directory: string, wants = {}) => modelIdentity(readManifest(directory, { precision: 'auto', ...wants }));
 
@@ -31,19 +30,44 @@ test('copies of a folder have one identity; other contents, pooling or length an
   assert.equal(others.size, 6 + dense.length);
 });
 
-test('weights outside the graph are part of it, whatever their file is called', async () => {
-  const initializers = ['weights.bin', 'model.onnx_data'].map((file, i) => externalInitializer(`table_${i}`, [2, 4], file));
-  const nodes = [node('Gather', ['table_0', 'input_ids'], ['last_hidden_state'])];
-  const outputs = [tensorInfo('last_hidden_state', 'float32', ['rows', 'tokens', 4])];
-  const directory = modelFolder({ 'onnx/model.onnx': onnxModel({ nodes, initializers, outputs }) });
-  await assert.rejects(identityOf(directory));
-  const write = (file: string, content: string) => writeFileSync(path.join(directory, 'onnx', file), content);
-  write('weights.bin', 'first');
-  write('model.onnx_data', 'first');
-  const identities = [await identityOf(directory)];
-  write('weights.bin', 'second');
-  identities.push(await identityOf(directory));
-  write('model.onnx_data', 'second');
-  identities.push(await identityOf(directory));
-  assert.equal(new Set(identities).size, 3);
+test('weights count wherever the graph says that they lie in its folder', async (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'ortserve-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  cpSync(tinyBertDirectory, directory, { recursive: true });
+  const manifest = readManifest(directory, { precision: 'auto' });
+  const folder = path.dirname(manifest.onnxFile);
+  // As torch writes models above 2 GB: a file for each tensor, called after it.
+  const constant = node('Constant', [], ['c'], { value: { tensor: externalInitializer('c', [1], 'tensors/constant') } });
+  writeFileSync(manifest.onnxFile, onnxModel({
+    nodes: [constant, node('Gather', ['table', 'input_ids'], ['last_hidden_state'])],
+    initializers: [externalInitializer('table', [2, 4], 'encoder.table'), initializer('inside', 'float32', [1], new Float32Array(1))],
+    inputs: [tensorInfo('input_ids', 'int64', ['rows', 'tokens'])],
+    outputs: [tensorInfo('last_hidden_state', 'float32', ['rows', 'tokens', 4])],
+  }));
+  mkdirSync(path.join(folder, 'tensors'));
+  const files = ['encoder.table', 'tensors/constant'].map((name) => path.join(folder, name));
+  for (const file of files) writeFileSync(file, Buffer.alloc(32));
+  const identities = new Set([await modelIdentity(manifest)]);
+  for (const file of files) {
+    writeFileSync(file, Buffer.alloc(32, 1));
+    identities.add(await modelIdentity(manifest));
+  }
+  assert.equal(identities.size, 1 + files.length);
+  assert.ok(identities.has(await modelIdentity(manifest)));
+});
+
+test('no graph makes other files of the machine be read', async (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'ortserve-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  cpSync(tinyBertDirectory, directory, { recursive: true });
+  const manifest = readManifest(directory, { precision: 'auto' });
+  // Reading the one would never end, and the other is not there.
+  for (const location of ['/dev/zero', '../../../nowhere']) {
+    writeFileSync(manifest.onnxFile, onnxModel({
+      nodes: [node('Identity', ['table'], ['y'])],
+      initializers: [externalInitializer('table', [2, 4], location)],
+      outputs: [tensorInfo('y', 'float32', [2, 4])],
+    }));
+    assert.match(await modelIdentity(manifest), /^[\w-]{43}$/);
+  }
 });
