@@ -113,13 +113,20 @@ export function describeConfig({ config, origins }: ConfigReading): string {
 function readDotEnv(directory: string, problems: string[]): Readonly<Record<string, string | undefined>> {
   try {
     // Editors on Windows begin a file with a mark, which parseEnv takes for a part of the first name.
-    return parseEnv(readFileSync(join(directory, '.env'), 'utf8').replace(/^\uFEFF/, ''));
+    const parsed = parseEnv(readFileSync(join(directory, '.env'), 'utf8').replace(/^\uFEFF/, ''));
+    return Object.fromEntries(Object.entries(parsed).flatMap(([name, value]) => namesIn(name).map((each) => [each, value])));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // A folder called .env is a Python environment, not ours.
     if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'EISDIR') problems.push(`.env cannot be read: ${code}.`);
     return {};
   }
+}
+
+/** parseEnv of Node 20 takes lines before a name, and spaces after `export`, for a part of the name. None of a comment. */
+function namesIn(name: string): readonly string[] {
+  const line = name.split('\n').at(-1)!.trim();
+  return line.startsWith('#') ? [] : [line.replace(/^export\s+/, '')];
 }
 
 function givenOf(

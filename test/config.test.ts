@@ -75,6 +75,15 @@ describe('where a value comes from', () => {
     assert.deepEqual([config.port, config.batchInputsMax], [1, 5]);
   });
 
+  test('a .env may have lines that say nothing, and spaces where nobody minds them', (t) => {
+    const lines = ['no option', 'PORT=1', '  # HOST=comment', 'export   MAX_BATCH_SIZE=5', '---', '# WORKERS=7', '  DEBUG=true', 'left out', 'export LOG_LEVEL=warn', ''];
+    for (const end of ['\n', '\r\n']) {
+      const { config } = readConfig({ environment: {}, directory: folder(t, { '.env': lines.join(end) }) });
+      assert.deepEqual([config.port, config.batchInputsMax, config.debug, config.logLevel], [1, 5, true, 'warn']);
+      assert.deepEqual([config.host, config.workers], ['127.0.0.1', 'auto']);
+    }
+  });
+
   test('a folder called .env is not read', (t) => {
     const directory = folder(t);
     mkdirSync(join(directory, '.env'));
