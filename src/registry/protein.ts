@@ -1,7 +1,7 @@
 // Tells encoders of proteins (ProtT5, ProtBert, ESM-2) from encoders of text, by what their tokenizers know.
 import { existsSync, readdirSync, statSync, type Stats } from 'node:fs';
 import path from 'node:path';
-import { readJson, type Json } from './json-file.ts';
+import { ManifestError, readJson, type Json } from './json-file.ts';
 
 const aminoAcids = [...'ACDEFGHIKLMNPQRSTVWY'];
 /** ProtT5 has 128 tokens with its spare ones, ESM-2 33. */
@@ -15,7 +15,17 @@ export function findProteinFolder(directory: string): string | undefined {
   // A bare file may be a tensor model; a link may lead to a folder.
   const isFolder = (folder: string) => statOf(folder)?.isDirectory() === true;
   const folders = readdirSync(directory).sort().map((name) => path.join(directory, name)).filter(isFolder);
-  return folders.find((folder) => isProteinTokenizer(path.join(folder, 'tokenizer.json')));
+  return folders.find((folder) => isKnownProtein(path.join(folder, 'tokenizer.json')));
+}
+
+/** One that cannot be read is no reason not to start: nobody has asked for that folder. */
+function isKnownProtein(tokenizerFile: string): boolean {
+  try {
+    return isProteinTokenizer(tokenizerFile);
+  } catch (error) {
+    if (error instanceof ManifestError) return false;
+    throw error;
+  }
 }
 
 /** Whether every amino acid is a token and no small letter is, in a vocabulary that has little else. */

@@ -40,6 +40,9 @@ test('the first folder of proteins is found among others', (t) => {
   mkdirSync(path.join(directory, 'a-other', 'tokenizer.json'), { recursive: true });
   symlinkSync(path.join(directory, 'a-itself'), path.join(directory, 'a-itself'));
   writeFileSync(path.join(directory, 'file'), '');
+  // As git leaves a large file that was not fetched.
+  mkdirSync(path.join(directory, 'a-pointer'));
+  writeFileSync(path.join(directory, 'a-pointer', 'tokenizer.json'), 'version https://git-lfs.github.com/spec/v1\n');
   assert.equal(findProteinFolder(directory), path.join(directory, 'b-proteins'));
   assert.equal(findProteinFolder(path.join(directory, 'a-other')), undefined);
   assert.equal(findProteinFolder('/nowhere'), undefined);
