@@ -1,5 +1,6 @@
 // Which embedding models the server has, and how each is opened: the first from a folder, the others from the hub.
 import { randomUUID } from 'node:crypto';
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openOnnxBackend, type OnnxOptions } from '../backend/onnx.ts';
@@ -237,9 +238,10 @@ function precisionChecker(options: OnnxOptions, log: Log): (model: EmbeddingMode
   };
 }
 
-/** The tensor models of MODEL_DIR; each is loaded by its first inference. */
+/** The tensor models of MODEL_DIR; each is loaded by its first inference. Throws ManifestError when that is no folder. */
 export function tensorModels(config: Config, cache: ModelCache, metrics: Metrics, log: Log, onStuck: OnStuck): TensorModels {
   const series = metrics.models;
+  refuseNoFolder(config.modelDirectory);
   const { spinning, arena, devices } = onnxOptions(config);
   // A tensor model has one worker unless its manifest says otherwise: it may use all cores.
   const options = { intraOpThreads: coresAvailable(), spinning, arena, devices };
@@ -272,6 +274,12 @@ export function tensorModels(config: Config, cache: ModelCache, metrics: Metrics
       series: ({ name, version }) => series.tensor(name, version),
     },
   });
+}
+
+/** One that is not there yet may be made by an upload. */
+function refuseNoFolder(directory: string | undefined): void {
+  const stat = directory === undefined ? undefined : statSync(directory, { throwIfNoEntry: false });
+  if (stat?.isDirectory() === false) throw new ManifestError(`MODEL_DIR ${directory} is not a folder.`);
 }
 
 /** Every model as the metrics see it. */

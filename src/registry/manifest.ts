@@ -35,7 +35,7 @@ export function readManifest(directory: string, wants: ManifestWants): Embedding
     throw new ManifestError(`${folder} has no tokenizer.json; save the model's fast tokenizer there.`);
   }
   const onnxFile = chooseOnnxFile([folder, path.join(folder, 'onnx'), path.join(directory, 'onnx')], wants.precision);
-  const summary = readOnnxSummary(onnxFile);
+  const summary = summaryOf(onnxFile);
   if (summary === undefined) {
     throw new ManifestError(`${onnxFile} is not a whole ONNX model; a Git LFS pointer or an unfinished download?`);
   }
@@ -144,6 +144,15 @@ function chooseOnnxFile(folders: readonly string[], precision: Precision): strin
   const present = [...new Set(folders.flatMap(onnxFilesIn))];
   throw new ManifestError(`${folders[0]} has no ONNX file for precision ${precision} on this CPU, `
     + `which would be ${names.join(' or ')}; there is ${present.join(', ') || 'none at all'}.`);
+}
+
+function summaryOf(onnxFile: string): OnnxSummary | undefined {
+  try {
+    return readOnnxSummary(onnxFile);
+  } catch (error) {
+    // Most of all: a link into a cache whose blobs were removed.
+    throw new ManifestError(`${onnxFile} cannot be read: ${(error as Error).message}.`);
+  }
 }
 
 type Described = Pick<EmbeddingManifest, 'precision' | 'batchable'>;

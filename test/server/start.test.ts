@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, cpSync, existsSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -40,6 +40,24 @@ test('a model folder that is none ends with 78 and a line that names it', (t) =>
   assert.equal(status, 78);
   assert.match(stderr, /\/nonexistent\/model/);
   assert.doesNotMatch(stderr, /\n\s+at /);
+});
+
+test('what should be a folder or a file of a model and is not ends with 78', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const file = join(directory, 'file');
+  writeFileSync(file, '');
+  // What a cache leaves whose blobs were removed.
+  const linked = join(directory, 'linked');
+  cpSync(tinyBertDirectory, linked, { recursive: true });
+  rmSync(join(linked, 'onnx/model.onnx'));
+  symlinkSync(join(directory, 'blob'), join(linked, 'onnx/model.onnx'));
+  for (const [options, place] of [[{ MODEL_DIR: file }, file], [{ MODEL_PATH: linked }, join(linked, 'onnx/model.onnx')]] as const) {
+    const { status, stderr } = start(t, options);
+    assert.equal(status, 78, stderr);
+    assert.match(stderr, /^ortserve: .*\n$/);
+    assert.ok(stderr.includes(place), stderr);
+  }
 });
 
 test('two models of one name end with 78', (t) => {
