@@ -57,14 +57,14 @@ export async function runCacheCommand(words: readonly string[], config: Config):
 }
 
 async function printed(server: ServerClient, method: string, path: string): Promise<void> {
-  console.log(await (await server.ask(method, path)).text());
+  console.log(await server.askText(method, path));
 }
 
 async function list(server: ServerClient, query: URLSearchParams): Promise<void> {
   query.set('limit', String(cacheEntriesPageMax));
   for (let offset = 0; ;) {
     query.set('offset', String(offset));
-    const page = (await (await server.ask('GET', `/cache/entries?${query}`)).json()) as { entries: object[]; total: number };
+    const page = (await server.askObject('entries', 'GET', `/cache/entries?${query}`)) as { entries: object[]; total: number };
     for (const entry of page.entries) console.log(JSON.stringify(entry));
     offset += page.entries.length;
     if (page.entries.length === 0 || offset >= page.total) return;
@@ -82,9 +82,9 @@ async function dump(server: ServerClient, query: URLSearchParams): Promise<void>
 
 async function load(server: ServerClient, file: string, query: URLSearchParams): Promise<void> {
   await readable(file);
-  const report = await (await server.ask('POST', `/cache/load?${query}`, () => createReadStream(file))).text();
-  console.log(report);
-  const { refused } = JSON.parse(report) as { refused: number };
+  const report = (await server.askObject('refused', 'POST', `/cache/load?${query}`, () => createReadStream(file))) as { refused: number };
+  console.log(JSON.stringify(report));
+  const { refused } = report;
   if (refused > 0) throw new ExitError('config', `${refused} lines of ${file} were refused.`);
 }
 
@@ -94,7 +94,7 @@ async function warm(server: ServerClient, file: string, query: URLSearchParams):
   let put = 0;
   await sendAll(createInterface({ input: createReadStream(file), crlfDelay: Infinity }), async (line) => {
     if (line.trim() === '') return;
-    await (await server.ask('POST', `/cache/entries?${query}`, () => line)).arrayBuffer();
+    await server.askText('POST', `/cache/entries?${query}`, () => line);
     put += 1;
   });
   console.log(`${put} entries are in the cache.`);
@@ -102,7 +102,10 @@ async function warm(server: ServerClient, file: string, query: URLSearchParams):
 
 async function readable(file: string): Promise<void> {
   try {
-    await (await open(file)).close();
+    const handle = await open(file);
+    const isFolder = (await handle.stat().finally(() => handle.close())).isDirectory();
+    // It can be opened, and not read.
+    if (isFolder) throw new Error('it is a folder');
   } catch (error) {
     throw new ExitError('config', `${file} cannot be read: ${(error as Error).message}`);
   }

@@ -52,7 +52,13 @@ test('the cache is filled, listed, copied and emptied from a shell', async (t) =
       assert.equal(code, 2, words.join(' '));
       assert.match(err, /^ortserve: cache /);
     }
-    assert.equal((await run('load', join(directory, 'none'))).code, 78);
+    for (const action of ['load', 'warm']) {
+      for (const file of [join(directory, 'none'), directory]) {
+        const { code, err } = await run(action, file);
+        assert.equal(code, 78, err);
+        assert.match(err, /^ortserve: .* cannot be read: .*\n$/);
+      }
+    }
     writeFileSync(dumped, 'no JSON\n');
     assert.equal((await run('load', dumped)).code, 78);
     writeFileSync(file, '{"query": "Why?"}\n'.repeat(20));
