@@ -16,8 +16,11 @@ export async function warm(file: string, config: Config): Promise<void> {
   const server = new ServerClient(config);
   const model = config.modelName ?? (await firstModel(server));
   let sent = 0;
-  await sendAll(batches(textsOf(file)), async (texts) => {
-    await embed(server, model, texts);
+  // The server at the options' port has the options' bounds.
+  const textsMax = Math.min(warmTextsPerRequest, config.openaiInputsMax);
+  const bytesMax = config.requestBytesMax - Buffer.byteLength(bodyOf(model, []));
+  await sendAll(batches(textsOf(file), textsMax, bytesMax), async (texts) => {
+    await server.askText('POST', '/v1/embeddings', () => bodyOf(model, texts));
     sent += texts.length;
   });
   console.log(`${sent} texts are in the cache of ${model}.`);
@@ -56,24 +59,31 @@ async function* textsOf(file: string): AsyncIterable<string> {
   }
 }
 
-async function* batches(texts: AsyncIterable<string>): AsyncIterable<string[]> {
+/** A text of more than `bytesMax` as JSON goes alone: the server says what is wrong with it. */
+async function* batches(texts: AsyncIterable<string>, textsMax: number, bytesMax: number): AsyncIterable<string[]> {
   let batch: string[] = [];
+  let batchBytes = 0;
   for await (const text of texts) {
+    // With a comma.
+    const bytes = Buffer.byteLength(JSON.stringify(text)) + 1;
+    if (batch.length === textsMax || (batch.length > 0 && batchBytes + bytes > bytesMax)) {
+      yield batch;
+      batch = [];
+      batchBytes = 0;
+    }
     batch.push(text);
-    if (batch.length < warmTextsPerRequest) continue;
-    yield batch;
-    batch = [];
+    batchBytes += bytes;
   }
   if (batch.length > 0) yield batch;
 }
 
 async function firstModel(server: ServerClient): Promise<string> {
-  const { data } = (await (await server.ask('GET', '/v1/models')).json()) as { data: { id: string }[] };
-  if (data[0] === undefined) throw new ExitError('unavailable', `${server.url} has no embedding model.`);
-  return data[0].id;
+  const { data } = (await server.askObject('data', 'GET', '/v1/models')) as { data: { id?: string }[] };
+  const first = data[0]?.id;
+  if (first === undefined) throw new ExitError('unavailable', `${server.url} has no embedding model.`);
+  return first;
 }
 
-async function embed(server: ServerClient, model: string, input: readonly string[]): Promise<void> {
-  const body = () => JSON.stringify({ model, input, encoding_format: 'base64' });
-  await (await server.ask('POST', '/v1/embeddings', body)).arrayBuffer();
+function bodyOf(model: string, input: readonly string[]): string {
+  return JSON.stringify({ model, input, encoding_format: 'base64' });
 }
