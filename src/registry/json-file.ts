@@ -18,7 +18,8 @@ export function readJsonValue(file: string): unknown {
     throw new ManifestError(`${file} cannot be read: ${(error as Error).message}.`);
   }
   try {
-    return JSON.parse(text);
+    // Some editors begin a file with a mark.
+    return JSON.parse(text.replace(/^\uFEFF/, ''));
   } catch {
     throw new ManifestError(`${file} is not valid JSON.`);
   }

@@ -151,6 +151,9 @@ describe('load', () => {
     assert.equal(failures.length, 1);
     writeFileSync(manifest, '{}');
     assert.equal((await models.load('1.0', 'version')).state, 'ready');
+    // As some editors write it.
+    writeFileSync(manifest, '\ufeff{"instances": 2}');
+    assert.equal((await models.reload('1.0', 'version')).model?.manifest.instances, 2);
     writeFileSync(path.join(directory, 'broken.onnx'), 'no model');
     await assert.rejects(models.load('broken', 'version'), (error: ServerError) => !error.message.includes(directory));
   });
