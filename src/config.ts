@@ -63,13 +63,14 @@ export function readConfig(input: ConfigInput = {}): ConfigReading {
     const found = givenOf(name, schema, input.flags, sources, problems);
     if (found === undefined) continue;
     const value = valueOf(schema, found.text);
-    if (value !== undefined) {
+    const isShared = schema.option.shared === true && !found.name.startsWith('--');
+    if (isShared && !isAllowed(name, value)) {
+      warnings.push(`${problemOf(schema, found)} It is ignored.`);
+    } else if (value === undefined) {
+      problems.push(problemOf(schema, found));
+    } else {
       given.set(name, found);
       values[name] = value;
-    } else if (schema.option.shared === true && !found.name.startsWith('--')) {
-      warnings.push(`${problemOf(schema, found)} It is ignored.`);
-    } else {
-      problems.push(problemOf(schema, found));
     }
   }
   problems.push(...schemaProblems(values, given));
@@ -159,6 +160,11 @@ function readSecret(variable: string, file: string, problems: string[]): string 
     problems.push(`${variable}=${quote(file)} cannot be read: ${(error as NodeJS.ErrnoException).code}.`);
   }
   return undefined;
+}
+
+/** By the option's own schema. */
+function isAllowed(name: OptionName, value: unknown): boolean {
+  return value !== undefined && Compile(configSchema.properties[name]).Check(value);
 }
 
 function originOf(given: Given | undefined): string {

@@ -158,6 +158,15 @@ describe('what a value may be', () => {
     assert.equal(read({ DEBUG: 'false' }).config.logLevel, 'info');
   });
 
+  test('so is one that other programs take and this one does not; a flag and our own variables are errors', () => {
+    const { config, warnings } = read({ HF_HUB_DOWNLOAD_TIMEOUT: '0', HF_HUB_ETAG_TIMEOUT: '99999999' });
+    assert.deepEqual([config.hubDownloadTimeoutMs, config.hubRequestTimeoutMs], [10_000, 10_000]);
+    assert.match(warnings.join(' '), /^HF_HUB_ETAG_TIMEOUT="99999999": must be .* It is ignored\. HF_HUB_DOWNLOAD_TIMEOUT="0": must be .* It is ignored\.$/);
+    const flags = new Map([['hubDownloadTimeoutMs', '0']] as const);
+    assert.throws(() => readConfig({ flags, environment: {}, directory: '/nonexistent' }), ConfigError);
+    assert.equal(problems({ CLEANUP_INTERVAL: '0' }).length, 1);
+  });
+
   test('a DEBUG meant for other programs is ignored with a warning', () => {
     const { config, warnings } = read({ DEBUG: 'ioredis:*' });
     assert.equal(config.logLevel, 'info');

@@ -22,7 +22,7 @@ export type OptionRow = {
   readonly isUsable?: (text: string) => boolean;
   /** Other spellings of a choice, in lower case without `-` and `_`. */
   readonly spellings?: Readonly<Record<string, string>>;
-  /** A value we cannot read is ignored with a warning: other programs use the same variable. */
+  /** A value that is not allowed is ignored with a warning: other programs use the same variable. */
   readonly shared?: true;
 };
 
