@@ -11,7 +11,7 @@ import type { Tensor } from '../../tensor/dtypes.ts';
 import { detailError } from '../detail-errors.ts';
 import { bytesContentType } from '../vectors.ts';
 import { batchTail, inferenceJson, inferenceTail } from './answers.ts';
-import { historyEntry, type Recorder } from './record.ts';
+import { historyEntry, orRecorded, type Recorder } from './record.ts';
 
 /** A model that stays loaded until it is given back. */
 export type Held = { readonly model: LeasedModel; release(): void };
@@ -31,7 +31,7 @@ export async function* inferenceEvents(
   use: Use, entry: TensorEntry, requests: readonly unknown[], call: Call, record: Recorder,
 ): AsyncGenerator<readonly StreamEvent[], void> {
   const { version } = entry.files;
-  const held = await hold(use, entry);
+  const held = await orRecorded(hold(use, entry), entry, requests.filter(isFields), call, record);
   try {
     let failed = 0;
     const items = requests.map((fields): InferRequest | ServerError =>
@@ -53,7 +53,7 @@ export async function* inferenceEvents(
 export async function* oneInferenceEvents(
   use: Use, entry: TensorEntry, fields: Fields, call: Call, record: Recorder,
 ): AsyncGenerator<readonly StreamEvent[], void> {
-  const held = await hold(use, entry);
+  const held = await orRecorded(hold(use, entry), entry, [fields], call, record);
   try {
     const request = { fields, givesMemory: true, isCancelled: () => call.cancelled };
     const outcome = await infer(held.model, request).catch(toServerError);

@@ -17,7 +17,7 @@ import { downloadOperation } from './download.ts';
 import { inferenceEvents, notAnObject, oneInferenceEvents } from './events.ts';
 import { lifecycleOperations, noOtherModels, wanted, type OtherModels, type TensorRegistry } from './lifecycle.ts';
 import { uploadOperations, type Uploads } from './upload.ts';
-import { historyEntry, type Recorder } from './record.ts';
+import { historyEntry, orRecorded, type Recorder } from './record.ts';
 import { batchJson, comparisonBody, inferenceJson, jsonBytesReply } from './answers.ts';
 import {
   BatchRequest,
@@ -122,12 +122,13 @@ function batch(
       const results: (InferResult | ServerError)[] = requests.map(
         notAnObject,
       );
-      const answered = await models.use(entry, (model) =>
+      const running = models.use(entry, (model) =>
         inferBatch(
           model,
           good.map(({ request }) => request),
         ),
       );
+      const answered = await orRecorded(running, entry, good.map(({ request }) => request.fields), call, record);
       good.forEach(({ i, request }, at) => {
         results[i] = answered[at]!;
         record(historyEntry(entry, request.fields, answered[at]!, call));

@@ -2,7 +2,7 @@
 import type { Fields } from '../../engine/infer-inputs.ts';
 import type { NamedTensor, TensorsResult } from '../../engine/infer-tensors.ts';
 import type { InferResult } from '../../engine/infer.ts';
-import type { ServerError } from '../../errors.ts';
+import { toServerError, type ServerError } from '../../errors.ts';
 import type { HistoryEntry } from '../../history/row.ts';
 import type { Call } from '../../operation.ts';
 import type { TensorEntry } from '../../registry/tensor-models.ts';
@@ -14,6 +14,16 @@ const dimensionsMax = 8;
 
 export function historyEntry(model: TensorEntry, fields: Fields, outcome: InferResult | ServerError, call: Call): HistoryEntry {
   return entryOf(model, inputShapes(fields), outcome, call);
+}
+
+/** What `using` resolves with. When it rejects, since the model cannot be had, each request has a row of that. */
+export async function orRecorded<Used>(
+  using: Promise<Used>, model: TensorEntry, requests: readonly Fields[], call: Call, record: Recorder,
+): Promise<Used> {
+  return using.catch((error: unknown) => {
+    for (const fields of requests) record(historyEntry(model, fields, toServerError(error), call));
+    throw error;
+  });
 }
 
 /** Of a request whose inputs are tensors already. */
