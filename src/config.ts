@@ -106,7 +106,8 @@ export const secretNames: readonly OptionName[] = options
 export function describeConfig({ config, origins }: ConfigReading): string {
   const rows = options.map(([name, { option }]) => {
     const value = config[name] ?? null;
-    return [name, { value: option.secret && value !== null ? mask : value, from: origins[name] }];
+    const shown = typeof value === 'string' ? withoutPassword(value) : value;
+    return [name, { value: option.secret && value !== null ? mask : shown, from: origins[name] }];
   });
   return JSON.stringify(Object.fromEntries(rows), null, 2);
 }
@@ -172,9 +173,13 @@ function originOf(given: Given | undefined): string {
 }
 
 function problemOf(schema: OptionSchema, { text, name, place }: Given): string {
-  // Whoever puts a password into an address that takes none shall not find it in a log.
-  const shown = schema.option.secret ? mask : quote(text.replace(/\/\/[^\s/]*@/, `//${mask}@`));
+  const shown = schema.option.secret ? mask : quote(withoutPassword(text));
   return `${name}=${shown}${place}: must be ${allowedText(schema)}.`;
+}
+
+/** Whoever puts a password into an address that takes none shall not find it in a log. */
+function withoutPassword(text: string): string {
+  return text.replace(/\/\/[^\s/]*@/, `//${mask}@`);
 }
 
 /** What the schema and the relations among options refuse; one line for each option. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -67,27 +67,6 @@ describe('where a value comes from', () => {
     const { config } = read({ PORT: '', MODEL_PATH: ' ', EMB_PROVIDER_PORT: '9000' });
     assert.equal(config.port, 9000);
     assert.ok(!('modelPath' in config));
-  });
-
-  test('a .env of an editor on Windows is read from its first line on', (t) => {
-    const directory = folder(t, { '.env': '\uFEFFPORT=1\r\nMAX_BATCH_SIZE=5\r\n' });
-    const { config } = readConfig({ environment: {}, directory });
-    assert.deepEqual([config.port, config.batchInputsMax], [1, 5]);
-  });
-
-  test('a .env may have lines that say nothing, and spaces where nobody minds them', (t) => {
-    const lines = ['no option', 'PORT=1', '  # HOST=comment', 'export   MAX_BATCH_SIZE=5', '---', '# WORKERS=7', '  DEBUG=true', 'left out', 'export LOG_LEVEL=warn', ''];
-    for (const end of ['\n', '\r\n']) {
-      const { config } = readConfig({ environment: {}, directory: folder(t, { '.env': lines.join(end) }) });
-      assert.deepEqual([config.port, config.batchInputsMax, config.debug, config.logLevel], [1, 5, true, 'warn']);
-      assert.deepEqual([config.host, config.workers], ['127.0.0.1', 'auto']);
-    }
-  });
-
-  test('a folder called .env is not read', (t) => {
-    const directory = folder(t);
-    mkdirSync(join(directory, '.env'));
-    assert.equal(readConfig({ environment: {}, directory }).config.port, 8000);
   });
 
   test('a secret may stand in a file', (t) => {
@@ -230,6 +209,8 @@ describe('bad values', () => {
     const printed = describeConfig(read({ REDIS_URL: 'redis://user:hunter2@host' }));
     assert.ok(!printed.includes('hunter2'));
     assert.deepEqual(JSON.parse(printed).redisUrl, { value: '***', from: 'REDIS_URL' });
+    // Such an address is refused only where the hub is asked.
+    assert.ok(!describeConfig(read({ HF_ENDPOINT: 'https://user:hunter2@host' })).includes('hunter2'));
   });
 
   test('numbers are whole and in digits, timers fit a timer, and origins have no path', () => {
