@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SemanticCache } from '../cache/semantic/semantic-cache.ts';
+import { noModel } from '../cache/semantic/vector-model.ts';
 import { openSemanticCache } from './caches.ts';
 import type { Config } from '../config.ts';
 import { AnswerEngine } from '../engine/answer.ts';
@@ -112,6 +113,6 @@ class OpenedCache {
 
   #open(): Promise<SemanticCache> {
     // Which model compares questions is told with each of them.
-    return openSemanticCache(this.#config, { identity: '', dimension: 0 }, this.#metrics, this.#log);
+    return openSemanticCache(this.#config, noModel, this.#metrics, this.#log);
   }
 }

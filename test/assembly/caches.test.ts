@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { openSemanticCache, type SemanticJudges } from '../../src/assembly/caches.ts';
+import { noModel, type VectorModel } from '../../src/cache/semantic/vector-model.ts';
 import { configOf } from '../../src/config.ts';
 import { createLog } from '../../src/log.ts';
 import { Metrics } from '../../src/metrics.ts';
@@ -17,9 +18,14 @@ const partition = { namespace: 'one', key: '' };
 const model = { identity: 'm', dimension: 2 };
 const answer = new Uint8Array(1);
 
-test('mode, threshold, bounds and time come from the options', async (t) => {
+function temporaryDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'ortserve-caches-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+test('mode, threshold, bounds and time come from the options', async (t) => {
+  const directory = temporaryDirectory(t);
   const log = createLog({ logLevel: 'silent' });
   const open = async (values: Parameters<typeof configOf>[0], given?: SemanticJudges) => {
     const cache = await openSemanticCache(configOf({ dataDirectory: directory, ...values }), model, new Metrics('1'), log, given);
@@ -39,8 +45,7 @@ test('mode, threshold, bounds and time come from the options', async (t) => {
 });
 
 test('by default the verdict decides: a reworded question is a hit, the opposite one is not, and both say why', async (t) => {
-  const directory = mkdtempSync(join(tmpdir(), 'ortserve-caches-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const directory = temporaryDirectory(t);
   const cache = await openSemanticCache(configOf({ dataDirectory: directory }), model, new Metrics('1'), createLog({ logLevel: 'silent' }));
   t.after(() => cache.close());
   await cache.put(partition, { question: 'How do I enable dark mode in the settings?', vector: Float32Array.of(1, 1), answer });
@@ -49,4 +54,21 @@ test('by default the verdict decides: a reworded question is a hit, the opposite
   assert.ok(same.hit && same.tier === 'semantic');
   const opposite = await ask('How do I disable dark mode in the settings?');
   assert.ok(!opposite.hit && /enable.*disable|disable.*enable/.test(opposite.nearest!.reason), JSON.stringify(opposite));
+});
+
+/** `given` noModel is how a server opens it: the model is told with the first question. */
+function open(directory: string, given: VectorModel) {
+  const config = configOf({ dataDirectory: directory });
+  return openSemanticCache(config, given, new Metrics('1'), createLog({ logLevel: 'silent' }), judges);
+}
+
+test('a file with questions that have no vector is opened before any model is known', async (t) => {
+  const directory = temporaryDirectory(t);
+  const first = await open(directory, noModel);
+  await first.useModel(model);
+  await first.put(partition, { question: 'too long to compare', vector: undefined, answer });
+  await first.close();
+  const second = await open(directory, noModel);
+  t.after(() => second.close());
+  assert.ok((await second.lookup(partition, 'too long to compare', async () => undefined)).hit);
 });

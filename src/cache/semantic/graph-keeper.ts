@@ -1,11 +1,12 @@
 // When graphs are built, loaded and saved: after the store has told its entries, now and then, and at the end.
 import { semanticGraphRowsMin, semanticSaveEveryMs } from '../../limits.ts';
 import { Graphs } from './graphs.ts';
-import type { Holdings, VectorModel } from './holdings.ts';
+import type { Holdings } from './holdings.ts';
 import type { Held, Namespace } from './namespace.ts';
 import { Snapshots } from './snapshots.ts';
 import type { Partition } from './types.ts';
 import { VectorIndex } from './vector-index.ts';
+import type { VectorModel } from './vector-model.ts';
 
 export type GraphOptions = {
   /** Folder for saved graphs; without it each start builds them. */

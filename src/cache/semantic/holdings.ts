@@ -5,9 +5,7 @@ import { Namespace, type Held } from './namespace.ts';
 import type { Change, Lesson, StoreView, Use } from './store.ts';
 import { unitVector } from './vector-rows.ts';
 import type { VectorIndex } from './vector-index.ts';
-
-/** The embedding model whose vectors are compared. */
-export type VectorModel = { readonly identity: string; readonly dimension: number };
+import type { VectorModel } from './vector-model.ts';
 
 export type Limits = {
   readonly entriesMaxPerNamespace: number;
@@ -134,7 +132,9 @@ export class Holdings implements StoreView {
   #put(entry: Entry, vector: Float32Array): void {
     if (this.#homes.has(entry.id)) return;
     const { identity, dimension } = this.#options.model();
-    const unit = entry.model === identity && vector.length === dimension ? unitVector(vector, dimension) : undefined;
+    // What has no vector has the name that no model has.
+    const isComparable = dimension > 0 && entry.model === identity && vector.length === dimension;
+    const unit = isComparable ? unitVector(vector, dimension) : undefined;
     const namespace = this.#home(entry.partition.namespace);
     const before = namespace.bytes;
     const replaced = namespace.add(entry, unit);

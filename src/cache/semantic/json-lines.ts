@@ -6,10 +6,10 @@
 // is embedded anew.
 import { ServerError } from '../../errors.ts';
 import { semanticLineCharsMax } from '../../limits.ts';
-import type { VectorModel } from './holdings.ts';
 import { newEntryId } from './ids.ts';
 import type { StoredEntry } from './record.ts';
 import type { Entry } from './types.ts';
+import type { VectorModel } from './vector-model.ts';
 import { unitVector } from './vector-rows.ts';
 
 export type LoadOptions = {

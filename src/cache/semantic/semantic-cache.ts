@@ -5,7 +5,6 @@ import { semanticCandidatesMax, semanticLoadEntries } from '../../limits.ts';
 import { Counts, type Outcome } from './counts.ts';
 import { decide, thresholdOf, type Policy } from './decision.ts';
 import { hasEnded, makeEntry, type Lifetime } from './entry.ts';
-import type { VectorModel } from './holdings.ts';
 import { lessonId } from './ids.ts';
 import { DumpLines, type LoadOptions, type LoadReport } from './json-lines.ts';
 import type { Held } from './namespace.ts';
@@ -14,6 +13,7 @@ import { exactText } from './text.ts';
 import type { CacheStats, Entry, EntryPage, ListOptions, Lookup, LookupOptions, Nearest, NewEntry, Partition, Selection } from './types.ts';
 import { Upkeep, type UpkeepOptions } from './upkeep.ts';
 import { RecentHits } from './uses.ts';
+import type { VectorModel } from './vector-model.ts';
 import { unitVector } from './vector-rows.ts';
 
 export type SemanticCacheOptions = Lifetime & UpkeepOptions & {

@@ -5,10 +5,10 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { semanticGraphLinks } from '../../limits.ts';
-import type { VectorModel } from './holdings.ts';
 import type { Held, Namespace } from './namespace.ts';
 import type { Partition } from './types.ts';
 import type { VectorIndex } from './vector-index.ts';
+import type { VectorModel } from './vector-model.ts';
 
 type Log = { warn(fields: Record<string, unknown>, message: string): void };
 type Facts = {

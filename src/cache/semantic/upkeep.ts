@@ -4,11 +4,12 @@ import { semanticLessonsMax, semanticSweepMs, semanticUseFlushMs, semanticWriteC
 import type { SemanticMetrics } from './counts.ts';
 import { hasEnded, useOf } from './entry.ts';
 import { GraphKeeper, type GraphOptions } from './graph-keeper.ts';
-import { Holdings, type Limits, type VectorModel } from './holdings.ts';
+import { Holdings, type Limits } from './holdings.ts';
 import { entryBytes, type Held } from './namespace.ts';
 import type { Change, SemanticStore } from './store.ts';
 import type { Entry } from './types.ts';
 import { Uses } from './uses.ts';
+import type { VectorModel } from './vector-model.ts';
 
 export type UpkeepOptions = {
   readonly store: SemanticStore;
