@@ -1,14 +1,19 @@
 // The semantic cache as the options make it.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { openSemanticCache, type SemanticJudges } from '../../src/assembly/caches.ts';
 import { noModel, type VectorModel } from '../../src/cache/semantic/vector-model.ts';
 import { configOf } from '../../src/config.ts';
+import { semanticGraphRowsMin } from '../../src/limits.ts';
 import { createLog } from '../../src/log.ts';
 import { Metrics } from '../../src/metrics.ts';
+import { skipUnlessInstalled } from '../support/programs.ts';
+import { until } from '../support/until.ts';
+
+const skip = skipUnlessInstalled('hnswlib-node');
 
 const judges: SemanticJudges = {
   judgeOf: (mode, threshold) => ({ similarity }) => ({ same: similarity > 0.9, score: similarity, reason: `${mode} ${threshold}` }),
@@ -58,7 +63,7 @@ test('by default the verdict decides: a reworded question is a hit, the opposite
 
 /** `given` noModel is how a server opens it: the model is told with the first question. */
 function open(directory: string, given: VectorModel) {
-  const config = configOf({ dataDirectory: directory });
+  const config = configOf({ dataDirectory: directory, semanticEntriesMax: 10_000 });
   return openSemanticCache(config, given, new Metrics('1'), createLog({ logLevel: 'silent' }), judges);
 }
 
@@ -71,4 +76,27 @@ test('a file with questions that have no vector is opened before any model is kn
   const second = await open(directory, noModel);
   t.after(() => second.close());
   assert.ok((await second.lookup(partition, 'too long to compare', async () => undefined)).hit);
+});
+
+test('saved graphs outlast the time before a model is known, unless something of theirs is deleted', { skip }, async (t) => {
+  const directory = temporaryDirectory(t);
+  const graphs = join(directory, 'semantic', 'graphs');
+  const first = await open(directory, model);
+  const entries = Array.from({ length: semanticGraphRowsMin }, (_, i) => ({ question: `question ${i}`, vector: Float32Array.of(Math.sin(i), Math.cos(i)), answer }));
+  await Promise.all(entries.map((entry) => first.put(partition, entry)));
+  await until(() => first.stats().entriesInGraphs === entries.length, 'all are in the graph', 60_000);
+  await first.close();
+  const saved = readdirSync(graphs);
+  assert.equal(saved.length, 2);
+
+  const second = await open(directory, noModel);
+  assert.deepEqual(readdirSync(graphs), saved);
+  await second.useModel(model);
+  assert.equal(second.stats().entriesInGraphs, entries.length);
+  await second.close();
+
+  const third = await open(directory, noModel);
+  t.after(() => third.close());
+  await third.delete(partition.namespace, { id: third.list(partition.namespace).entries[0]!.id });
+  assert.deepEqual(readdirSync(graphs), [], 'a vector of a deleted entry lies on');
 });

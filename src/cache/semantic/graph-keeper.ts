@@ -45,6 +45,8 @@ export class GraphKeeper {
 
   /** Every entry is told. Graphs come from the disk before it resolves; the others are built meanwhile. */
   async loaded(holdings: Holdings, model: VectorModel): Promise<void> {
+    // Before a model is known no graph is anybody's, and those of the next one must not be taken for leftovers.
+    if (model.dimension === 0) return;
     this.#loading = false;
     const all = places(holdings);
     for (const { namespace, key, index } of all) {
@@ -59,6 +61,8 @@ export class GraphKeeper {
 
   /** Somebody deleted entries there. */
   async forget(partitions: readonly Partition[], model: VectorModel): Promise<void> {
+    // Whose graph has their vectors cannot be told before a model is known.
+    if (model.dimension === 0) return this.#snapshots?.clean([], model);
     for (const partition of partitions) await this.#snapshots?.forget(partition, model);
   }
 
