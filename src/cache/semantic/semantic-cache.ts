@@ -35,7 +35,12 @@ export class SemanticCache {
   /** Reads the store; what is beyond the limits or has ended leaves it. Rejects when the store cannot be opened. */
   static async open(options: SemanticCacheOptions): Promise<SemanticCache> {
     const cache = new SemanticCache(options);
-    await cache.#upkeep.open();
+    try {
+      await cache.#upkeep.open();
+    } catch (error) {
+      await options.store.close();
+      throw error;
+    }
     return cache;
   }
 

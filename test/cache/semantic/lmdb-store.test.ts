@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { LmdbFile } from '../../../src/cache/semantic/lmdb-file.ts';
 import { LmdbStore } from '../../../src/cache/semantic/lmdb-store.ts';
 import { decodeRecord, encodeRecord, RecordError } from '../../../src/cache/semantic/record.ts';
 import { SemanticCache, type SemanticCacheOptions } from '../../../src/cache/semantic/semantic-cache.ts';
+import { watchThreads } from '../../support/threads.ts';
 import { bytes, countingMetrics, limits, model, never, partition, put, silent, textOf, vectorOf } from './support.ts';
 
 const writerFile = fileURLToPath(new URL('./lmdb-writer.js', import.meta.url));
@@ -166,4 +168,19 @@ test('an entry that is put while everything is read anew stays, whatever its id'
   await reading;
   assert.equal(loaded, 1);
   assert.deepEqual(cache.list(partition.namespace).entries.map(({ question }) => question).sort(), ['before', 'old']);
+});
+
+test('a cache that cannot be opened leaves no thread behind', async (t) => {
+  const directory = temporaryDirectory(t);
+  const file = await LmdbFile.open(directory);
+  const entry = {
+    id: 'i', partition, question: 'q', answer: bytes('answer'), tags: [], createdMs: 1, expiresMs: undefined, ttlMs: undefined,
+    sliding: false, uses: 0, lastUsedMs: 1, model: model.identity,
+  };
+  // No cache writes such a vector.
+  file.write([{ kind: 'put', id: 'i', record: encodeRecord({ entry, vector: new Float32Array(model.dimension) }) }]);
+  await file.close();
+  const threads = watchThreads(t);
+  await assert.rejects(open(directory));
+  assert.deepEqual(threads.map(({ hasEnded }) => hasEnded), [true]);
 });
