@@ -1,20 +1,18 @@
 // The embedded history, seen from the event loop: a thread of its own owns the file.
 // Commits that wait for the disk and scans of many rows block that thread only.
 import { AskedThread } from '../storage/asked-thread.ts';
+import { ReopenedThread } from '../storage/reopened-thread.ts';
 import type { ThreadData, ThreadRequest } from './lmdb-thread.ts';
 import type { HistoryPage, HistoryStore } from './store.ts';
 
 /** Rejects when the file cannot be opened. A thread that died is replaced at the next request. */
 export async function openLmdbHistory(directory: string): Promise<HistoryStore> {
-  let thread = await openThread(directory);
-  const ask = async (request: ThreadRequest): Promise<unknown> => {
-    if (thread.gone) thread = await openThread(directory);
-    return thread.ask(request);
-  };
+  const thread = new ReopenedThread(() => openThread(directory));
+  await thread.ask({ kind: 'open' });
   return {
-    append: async (rows) => void (await ask({ kind: 'append', rowsJson: JSON.stringify(rows) })),
-    page: async (query) => (await ask({ kind: 'page', query })) as HistoryPage,
-    prune: async (retention) => (await ask({ kind: 'prune', retention })) as number,
+    append: async (rows) => void (await thread.ask({ kind: 'append', rowsJson: JSON.stringify(rows) })),
+    page: async (query) => (await thread.ask({ kind: 'page', query })) as HistoryPage,
+    prune: async (retention) => (await thread.ask({ kind: 'prune', retention })) as number,
     close: () => thread.end(),
   };
 }

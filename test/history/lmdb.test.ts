@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { openLmdbHistory } from '../../src/history/lmdb.ts';
 import type { HistoryStore } from '../../src/history/store.ts';
+import { watchThreads } from '../support/threads.ts';
 import { allRows, firstPage, rowsOf, temporaryDirectory } from './rows.ts';
 
 const writerFile = fileURLToPath(new URL('./lmdb-writer.js', import.meta.url));
@@ -160,4 +161,14 @@ test('long work lets writes and other pages in between', async (t) => {
   const write = store.append(rowsOf(1, () => ({ requestId: 'x' }))).then(() => finished.push('write'));
   await Promise.all([long, short, write]);
   assert.equal(finished.at(-1), 'scans');
+});
+
+test('a thread that died is replaced by one, however many ask at once', async (t) => {
+  const threads = watchThreads(t);
+  const store = await openLmdbHistory(temporaryDirectory(t));
+  await threads[0]!.worker.terminate();
+  await Promise.all([store.append(rowsOf(1)), store.append(rowsOf(1)), store.page(firstPage)]);
+  assert.equal((await store.page(firstPage)).total, 2);
+  await store.close();
+  assert.deepEqual(threads.map(({ hasEnded }) => hasEnded), [true, true]);
 });

@@ -1,6 +1,7 @@
 // The embedded store, seen from the event loop. Writes that come while one is under way share the next commit.
 // Invariant: the view hears of changes in the order of their commits, and only of those that were committed.
 import { AskedThread } from '../../storage/asked-thread.ts';
+import { ReopenedThread } from '../../storage/reopened-thread.ts';
 import { semanticReadBytes } from '../../limits.ts';
 import type { FileChange, FilePortion } from './lmdb-file.ts';
 import type { FileRequest } from './lmdb-thread.ts';
@@ -13,7 +14,7 @@ type Waiting = { readonly changes: readonly Change[]; readonly resolve: () => vo
 export class LmdbStore implements SemanticStore {
   readonly #directory: string;
   readonly #log: Log;
-  #thread: Promise<AskedThread<FileRequest>> | undefined;
+  readonly #thread = new ReopenedThread(() => this.#openThread());
   #view: StoreView | undefined;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
@@ -50,13 +51,13 @@ export class LmdbStore implements SemanticStore {
 
   async close(): Promise<void> {
     await this.#writing;
-    await (await this.#thread)?.end();
+    await this.#thread.end();
   }
 
   async #readAll(view: StoreView, seen: Set<string>): Promise<void> {
     const damaged: string[] = [];
     for (let after = ''; ;) {
-      const { bytes, entries } = (await this.#ask({ kind: 'read', after, bytesMax: semanticReadBytes })) as FilePortion;
+      const { bytes, entries } = (await this.#thread.ask({ kind: 'read', after, bytesMax: semanticReadBytes })) as FilePortion;
       if (entries.length === 0) break;
       let at = 0;
       for (const { id, length, use } of entries) {
@@ -67,7 +68,7 @@ export class LmdbStore implements SemanticStore {
       after = entries.at(-1)!.id;
     }
     view.retain(seen);
-    for (const [id, json] of (await this.#ask({ kind: 'lessons' })) as [string, string][]) {
+    for (const [id, json] of (await this.#thread.ask({ kind: 'lessons' })) as [string, string][]) {
       view.apply({ kind: 'lesson', lesson: { id, ...(JSON.parse(json) as Omit<Lesson, 'id'>) } });
     }
     if (damaged.length === 0) return;
@@ -89,7 +90,7 @@ export class LmdbStore implements SemanticStore {
     const all = batch.flatMap(({ changes }) => changes);
     try {
       const wire = all.map(fileChange);
-      await this.#ask({ kind: 'write', changes: wire }, wire.flatMap((change) => (change.kind === 'put' ? [change.record.buffer] : [])));
+      await this.#thread.ask({ kind: 'write', changes: wire }, wire.flatMap((change) => (change.kind === 'put' ? [change.record.buffer] : [])));
     } catch (error) {
       for (const { reject } of batch) reject(error);
       return;
@@ -101,20 +102,12 @@ export class LmdbStore implements SemanticStore {
     for (const { resolve } of batch) resolve();
   }
 
-  /** A thread that died is replaced. */
-  async #ask(request: FileRequest, transfer?: readonly ArrayBuffer[]): Promise<unknown> {
-    if (this.#thread === undefined || (await this.#thread).gone) this.#thread = this.#openThread();
-    const thread = await this.#thread;
-    return thread.ask(request, transfer);
-  }
-
   async #openThread(): Promise<AskedThread<FileRequest>> {
     const thread = new AskedThread<FileRequest>('semantic cache', new URL('./lmdb-thread.js', import.meta.url), { directory: this.#directory });
     try {
       const movedTo = (await thread.ask({ kind: 'open' })) as string | undefined;
       if (movedTo !== undefined) this.#log.warn({ file: movedTo }, 'the semantic cache begins anew; its damaged file is kept under another name');
     } catch (error) {
-      this.#thread = undefined;
       await thread.end();
       throw error;
     }

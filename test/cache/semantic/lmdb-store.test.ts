@@ -184,3 +184,12 @@ test('a cache that cannot be opened leaves no thread behind', async (t) => {
   await assert.rejects(open(directory));
   assert.deepEqual(threads.map(({ hasEnded }) => hasEnded), [true]);
 });
+
+test('a thread that died is replaced by one, however many ask at once', async (t) => {
+  const threads = watchThreads(t);
+  const cache = await open(temporaryDirectory(t));
+  await threads[0]!.worker.terminate();
+  await Promise.all([put(cache, 'one'), cache.useModel({ identity: 'words-2', dimension: 32 })]);
+  await cache.close();
+  assert.deepEqual(threads.map(({ hasEnded }) => hasEnded), [true, true]);
+});
