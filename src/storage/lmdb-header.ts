@@ -10,7 +10,10 @@ const metaBytes = 168;
 /** Pages at the end that a commit may count without having written them. */
 const unwrittenPagesMax = 64;
 
-/** Throws when the file is not LMDB's or ends early. An absent or an empty one is as good as new. */
+/** The file is not LMDB's, or only a part of one. */
+export class DamagedFile extends Error {}
+
+/** Throws DamagedFile, and what reading it throws. An absent or an empty one is as good as new. */
 export function refuseDamaged(file: string): void {
   if (!existsSync(file)) return;
   const descriptor = openSync(file, 'r');
@@ -21,7 +24,7 @@ export function refuseDamaged(file: string): void {
     const second = first && meta(descriptor, first.pageBytes);
     const pages = Math.max(first?.lastPage ?? 0, second?.lastPage ?? 0) + 1;
     if (first && second && size >= (pages - unwrittenPagesMax) * first.pageBytes) return;
-    throw new Error(`${file} is damaged or not ours; move it away to begin a new one.`);
+    throw new DamagedFile(`${file} is damaged or not ours; move it away to begin a new one.`);
   } finally {
     closeSync(descriptor);
   }

@@ -8,7 +8,7 @@
 import { mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Database, RootDatabase } from 'lmdb';
-import { refuseDamaged } from '../../storage/lmdb-header.ts';
+import { DamagedFile, refuseDamaged } from '../../storage/lmdb-header.ts';
 import { decodeUse, encodeUse } from './record.ts';
 import type { Use } from './store.ts';
 
@@ -109,7 +109,9 @@ function moveDamaged(directory: string): string | undefined {
   try {
     refuseDamaged(file);
     return undefined;
-  } catch {
+  } catch (error) {
+    // A disk or a process that cannot read it now says nothing about the file.
+    if (!(error instanceof DamagedFile)) throw error;
     const aside = `${file}.damaged-${Date.now()}`;
     renameSync(file, aside);
     return aside;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -192,4 +192,11 @@ test('a thread that died is replaced by one, however many ask at once', async (t
   await Promise.all([put(cache, 'one'), cache.useModel({ identity: 'words-2', dimension: 32 })]);
   await cache.close();
   assert.deepEqual(threads.map(({ hasEnded }) => hasEnded), [true, true]);
+});
+
+test('a file that cannot be read stays where it is', async (t) => {
+  const directory = temporaryDirectory(t);
+  mkdirSync(join(directory, 'data.mdb'));
+  await assert.rejects(open(directory), /EISDIR/);
+  assert.deepEqual(readdirSync(directory), ['data.mdb']);
 });
