@@ -150,6 +150,13 @@ export class AnswerEngine {
     return cache;
   }
 
+  /** The lines of a dump. Rejects with BACKEND_FAILED where the store could not be read. */
+  async dump(namespace: string | undefined): Promise<AsyncIterable<string>> {
+    const cache = await this.cache();
+    await cache.complete();
+    return cache.dump(namespace);
+  }
+
   /** Takes the lines of a dump; what has no vector of the current model is embedded anew. */
   async load(lines: AsyncIterable<Uint8Array>, namespace: string | undefined, call: Call): Promise<LoadReport> {
     const cache = await this.#currentCache();

@@ -125,12 +125,13 @@ export class SemanticCache {
     return { entries, total };
   }
 
-  /** How many entries left memory and store. */
+  /** How many entries left memory and store. Throws BACKEND_FAILED when the store could not be read or changed. */
   async delete(namespace: string, selection: Selection): Promise<number> {
     const { id, tag, olderThanMs, all } = selection;
     if (id === undefined && tag === undefined && olderThanMs === undefined && all !== true) {
       throw new ServerError('REQUEST_INVALID', 'Say what to delete: an id, a tag, an age, or all.');
     }
+    await this.#upkeep.complete();
     const held = [...this.#upkeep.holdings.namespace(namespace)?.select(selection, this.#upkeep.now()) ?? []];
     await this.#leave(held, []);
     return held.length;
@@ -141,6 +142,7 @@ export class SemanticCache {
    * with the cached question and outlives the entry. A wrong one leaves. False when there is no such entry.
    */
   async feedback(namespace: string, id: string, { question, wrong }: { question?: string | undefined; wrong: boolean }): Promise<boolean> {
+    await this.#upkeep.complete();
     const held = this.#upkeep.holdings.namespace(namespace)?.get(id);
     if (held === undefined) return false;
     const lessons = this.#lesson(held, question, !wrong);
@@ -172,8 +174,14 @@ export class SemanticCache {
     };
   }
 
+  /** Resolves when memory has all that the store has. Throws BACKEND_FAILED where it could not be read. */
+  async complete(): Promise<void> {
+    await this.#upkeep.complete();
+  }
+
   /** JSON Lines, one entry each, of one tenant or of all. Entries that come or go meanwhile may be in it or not. */
   async * dump(namespace?: string): AsyncIterable<string> {
+    await this.#upkeep.complete();
     const lines = new DumpLines(this.model);
     for (const { name } of [...this.#upkeep.holdings.namespaces]) {
       if (namespace !== undefined && name !== namespace) continue;
@@ -186,6 +194,7 @@ export class SemanticCache {
 
   /** Takes what dump() gave, or a file to warm up from; what is there already or has ended is passed over. */
   async load(chunks: AsyncIterable<string | Uint8Array>, options: LoadOptions = {}): Promise<LoadReport> {
+    await this.#upkeep.complete();
     const lines = new DumpLines(this.model, options);
     let batch: Extract<Change, { kind: 'put' }>[] = [];
     let loaded = 0;

@@ -54,7 +54,9 @@ export class MemoryStore implements SemanticStore {
     for (const change of changes) if (change.kind !== 'use') this.#view?.apply(change);
   }
 
-  async reload(): Promise<void> {}
+  async reload(): Promise<void> {
+    this.#view?.retain(new Set());
+  }
 
   async close(): Promise<void> {
     this.#view = undefined;

@@ -31,6 +31,9 @@ export class Upkeep {
   #model: VectorModel;
   /** The store could not be read: memory lacks what it has. */
   #isUnread = false;
+  /** Memory had everything of the store since the model last changed. */
+  #isComplete = false;
+  #reading: Promise<void> = Promise.resolve();
   /** What follows on a store that told everything: one after the other. */
   #settled: Promise<void> = Promise.resolve();
 
@@ -45,7 +48,10 @@ export class Upkeep {
       lessonsMax: semanticLessonsMax,
       onReplaced: (id) => this.#forget([{ kind: 'delete', id }]),
       onForgotten: (lesson) => this.#forget([{ kind: 'lesson', lesson }]),
-      onRetained: () => (this.#settled = this.#settled.then(() => this.#settle())),
+      onRetained: () => {
+        this.#isComplete = true;
+        this.#settled = this.#settled.then(() => this.#settle());
+      },
       makeIndex: () => this.graphs.makeIndex(this.#model.dimension),
     });
   }
@@ -65,16 +71,27 @@ export class Upkeep {
   async useModel(model: VectorModel): Promise<void> {
     if (!this.#isUnread && model.identity === this.#model.identity && model.dimension === this.#model.dimension) return;
     this.#isUnread = false;
+    this.#isComplete = false;
     this.#model = model;
     this.graphs.loading();
     this.holdings.clear();
     try {
-      await this.#options.store.reload();
+      await (this.#reading = this.#options.store.reload());
     } catch (error) {
       this.#isUnread = true;
       throw error;
     }
     await this.#settled;
+  }
+
+  /** Resolves when memory has all that the store has. Throws BACKEND_FAILED where it could not be read. */
+  async complete(): Promise<void> {
+    let cause: unknown;
+    for (let reading: Promise<void> | undefined; reading !== this.#reading;) {
+      reading = this.#reading;
+      cause = await reading.catch((error: unknown) => error);
+    }
+    if (!this.#isComplete) throw storeFailure(cause);
   }
 
   /** Whether the entry alone is within the limits; one that is not would only drive out all others. */
@@ -92,7 +109,7 @@ export class Upkeep {
       }
     } catch (error) {
       this.#options.metrics.storeFailed();
-      throw new ServerError('BACKEND_FAILED', 'The store of the semantic cache is not available.', { cause: error });
+      throw storeFailure(error);
     }
   }
 
@@ -157,4 +174,8 @@ export class Upkeep {
       this.#options.log.warn({ err: error, entries: changes.length }, 'what left the semantic cache is still in its store');
     });
   }
+}
+
+function storeFailure(cause: unknown): ServerError {
+  return new ServerError('BACKEND_FAILED', 'The store of the semantic cache is not available.', { cause });
 }

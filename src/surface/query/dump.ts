@@ -21,7 +21,7 @@ export function dumpOperation(engine: AnswerEngine): Operation<string | undefine
     querySchema: DumpQuery,
     binaryTypes: [jsonLines],
     decode: (_bytes, call) => wantedNamespace(call),
-    run: async (namespace) => (await engine.cache()).dump(namespace),
+    run: (namespace) => engine.dump(namespace),
     encode: (chunks) => ({ status: 200, contentType: jsonLines, body: { chunks } }),
   };
 }

@@ -200,3 +200,47 @@ test('a file that cannot be read stays where it is', async (t) => {
   await assert.rejects(open(directory), /EISDIR/);
   assert.deepEqual(readdirSync(directory), ['data.mdb']);
 });
+
+test('what is deleted, dumped, loaded or told wrong while everything is read anew is all there is', async (t) => {
+  const cache = await open(temporaryDirectory(t));
+  t.after(() => cache.close());
+  const { id } = await put(cache, 'one two three');
+  await put(cache, 'four five six');
+  const other = { identity: 'words-2', dimension: 32 };
+
+  let reading = cache.useModel(other);
+  const lines: string[] = [];
+  for await (const line of cache.dump()) lines.push(line);
+  await reading;
+  assert.equal(lines.length, 2);
+
+  reading = cache.useModel(model);
+  const report = await cache.load((async function* () {
+    yield* lines;
+  })(), { embed: async (question) => vectorOf(question) });
+  await reading;
+  assert.deepEqual([report.loaded, report.passedOver], [0, 2]);
+
+  reading = cache.useModel(other);
+  assert.equal(await cache.feedback(partition.namespace, id, { wrong: true }), true);
+  await reading;
+
+  reading = cache.useModel(model);
+  assert.equal(await cache.delete(partition.namespace, { all: true }), 1);
+  await reading;
+  assert.equal(cache.stats().entries, 0);
+});
+
+test('nothing is deleted or dumped in part when the store could not be read', async (t) => {
+  const store = new LmdbStore(temporaryDirectory(t), silent);
+  const cache = await open('', { store });
+  t.after(() => cache.close());
+  await put(cache, 'one two three');
+  t.mock.method(store, 'reload', () => Promise.reject(new Error('the disk')), { times: 1 });
+  await assert.rejects(cache.useModel({ identity: 'words-2', dimension: 32 }), /the disk/);
+  const refused = { code: 'BACKEND_FAILED' };
+  await assert.rejects(cache.delete(partition.namespace, { all: true }), refused);
+  await assert.rejects(cache.dump()[Symbol.asyncIterator]().next(), refused);
+  await cache.useModel({ identity: 'words-2', dimension: 32 });
+  assert.equal(await cache.delete(partition.namespace, { all: true }), 1);
+});

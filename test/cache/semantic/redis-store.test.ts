@@ -261,6 +261,8 @@ test('a server that starts without Redis answers, and has everything when Redis 
   t.after(() => late.child.kill('SIGKILL'));
   assert.equal(await late.ask({ kind: 'lookup', question: 'a question' }), 'miss');
   await assert.rejects(late.ask({ kind: 'put', question: 'another' }), /BACKEND_FAILED/);
+  // It may be there, so nobody is told that it is not.
+  await assert.rejects(late.ask({ kind: 'delete', id }), /BACKEND_FAILED/);
   await redis.startAgain();
   await agree([first!, late], [id], recoverMs);
 });
