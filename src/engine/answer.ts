@@ -150,9 +150,9 @@ export class AnswerEngine {
     return cache;
   }
 
-  /** The lines of a dump. Rejects with BACKEND_FAILED where the store could not be read. */
+  /** The lines of a dump, with vectors where there is a model. Rejects with BACKEND_FAILED where the store could not be read. */
   async dump(namespace: string | undefined): Promise<AsyncIterable<string>> {
-    const cache = await this.cache();
+    const cache = await this.#currentCache().catch(() => this.cache());
     await cache.complete();
     return cache.dump(namespace);
   }

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { LmdbStore } from '../../../src/cache/semantic/lmdb-store.ts';
+import { noModel, type VectorModel } from '../../../src/cache/semantic/vector-model.ts';
 import { AnswerEngine } from '../../../src/engine/answer.ts';
 import { EmbedEngine } from '../../../src/engine/embed.ts';
 import { ServerError } from '../../../src/errors.ts';
@@ -7,7 +12,7 @@ import { Metrics } from '../../../src/metrics.ts';
 import { entryOperations } from '../../../src/surface/query/entries.ts';
 import { queryOperations } from '../../../src/surface/query/operations.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
-import { openCache } from '../../cache/semantic/support.ts';
+import { openCache, silent } from '../../cache/semantic/support.ts';
 import { ChatServer } from '../../support/chat-server.ts';
 import { callOperation, heldModel, heldRegistry } from '../../support/held-model.ts';
 
@@ -64,3 +69,24 @@ for (const [what, stored, response] of [
     assert.deepEqual([listed.status, listed.json().entries[0].response], [200, response]);
   });
 }
+
+test('a dump before the first question has the vectors', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-dump-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const open = (model: VectorModel) => openCache(t, { model, store: new LmdbStore(directory, silent) });
+  const first = await open({ identity: 'held', dimension: 2 });
+  await first.put({ namespace: 'default', key: 'k' }, { question: 'Why?', vector: Float32Array.of(0, 1), answer: Buffer.from('{}') });
+  await first.close();
+  const cache = await open(noModel);
+  const engine = new AnswerEngine({
+    cache: () => Promise.resolve(cache),
+    engine: heldModel().engine,
+    model: 'held',
+    upstream: undefined,
+    observer: { saved: () => {}, upstreamEnded: () => {}, joined: () => {}, bypassed: () => {} },
+    onError: (error) => assert.fail(String(error)),
+  });
+  let text = '';
+  for await (const line of await engine.dump(undefined)) text += line;
+  assert.equal(JSON.parse(text).vector, Buffer.from(Float32Array.of(0, 1).buffer).toString('base64'));
+});
