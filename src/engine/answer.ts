@@ -21,6 +21,8 @@ export type Question = {
   readonly body: string | Uint8Array;
   /** Whether the client, and so the body, wants a stream. */
   readonly streams: boolean;
+  /** Whether the stream is to end with the usage: who did not ask for it may not know its chunk, which has no choices. */
+  readonly includesUsage: boolean;
   /** The client's own `Authorization`. */
   readonly authorization: string;
 };
@@ -65,6 +67,7 @@ type Boarding = CachedQuestion & { readonly vector: Float32Array | undefined; re
 type Flight = {
   readonly response: SharedResponse;
   readonly streams: boolean;
+  readonly includesUsage: boolean;
   /** Once it is in the cache. Undefined when the answer may not be given to others. */
   readonly completion: Promise<Completion | undefined>;
   /** Its answer is whole, and on its way into the cache. */
@@ -171,7 +174,7 @@ export class AnswerEngine {
     if (joined === undefined || joined.flight.response.isAbandoned) return this.#asked(this.#startFlight(question, cached), call, nearest);
     this.#parts.observer.joined();
     const { flight } = joined;
-    if (flight.streams === question.streams) return this.#asked(flight.response, call, nearest);
+    if (flight.streams === question.streams && flight.includesUsage === question.includesUsage) return this.#asked(flight.response, call, nearest);
     // It wants the other form: it waits for the whole of it.
     const leave = flight.response.enter();
     call.signal.addEventListener('abort', leave, { once: true });
@@ -220,7 +223,8 @@ export class AnswerEngine {
     const startedMs = performance.now();
     const response = this.#start(question);
     const flight: Flight = {
-      response, streams: question.streams, hasLanded: false, completion: this.#kept(response, question, cached, startedMs),
+      response, streams: question.streams, includesUsage: question.includesUsage, hasLanded: false,
+      completion: this.#kept(response, question, cached, startedMs),
     };
     response.whole.then(() => (flight.hasLanded = true), () => {});
     this.#flights?.add({ ...cached, question: cached.text }, flight, flight.completion);

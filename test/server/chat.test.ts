@@ -20,12 +20,14 @@ async function proxied(t: import('node:test').TestContext, options: Record<strin
     let text = '';
     let usage: unknown;
     let chunks = 0;
+    let emptyChunks = 0;
     for await (const chunk of data) {
       chunks += 1;
+      if (chunk.choices.length === 0) emptyChunks += 1;
       text += chunk.choices[0]?.delta.content ?? '';
       usage = chunk.usage ?? usage;
     }
-    return { text, usage, chunks, response };
+    return { text, usage, chunks, emptyChunks, response };
   };
   return { upstream, server, client, ask, askStream };
 }
@@ -132,6 +134,21 @@ test('the official client, answered by the upstream once and by the cache after 
     assert.equal(upstream.calls.length, before + 1);
     for (const { data } of texts) assert.equal(textOf(data), ChatServer.answerTo(asked, before + 1));
     for (const { text } of streams) assert.equal(text, ChatServer.answerTo(asked, before + 1));
+  });
+
+  await t.test('who joins a stream is told of the usage as it asked itself', async () => {
+    for (const [i, mine] of [true, false].entries()) {
+      const before = upstream.calls.length;
+      const asked = `How high is the sky? ${i} !delay 300`;
+      const first = askStream(asked, { stream_options: { include_usage: mine } });
+      await until(() => upstream.calls.length > before, 'the upstream is asked');
+      const second = await askStream(asked, { stream_options: { include_usage: !mine } });
+      assert.equal(upstream.calls.length, before + 1);
+      assert.equal(second.text, (await first).text);
+      const usage = { prompt_tokens: 7, completion_tokens: 5, total_tokens: 12 };
+      assert.deepEqual([(await first).usage, second.usage], mine ? [usage, undefined] : [undefined, undefined]);
+      assert.equal(second.emptyChunks, mine ? 0 : 1);
+    }
   });
 
   await t.test('metrics tell what was saved', async () => {

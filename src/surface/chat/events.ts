@@ -8,8 +8,8 @@ import type { Input, Output } from './operations.ts';
 
 export type ReplyHead = { readonly status: number; readonly headers: Readonly<Record<string, string>> };
 
-export function includesUsage({ body }: Input): boolean {
-  return body.stream_options?.include_usage === true;
+export function includesUsage({ body, streams }: Input): boolean {
+  return streams && body.stream_options?.include_usage === true;
 }
 
 /** Leaves the upstream when it is returned. Throws UPSTREAM_FAILED for what is no stream of JSON. */

@@ -56,7 +56,7 @@ function chatCompletions(engine: AnswerEngine, options: ChatOptions): Operation<
     const authorization = options.forwardsKey ? call.header('authorization') : '';
     const { cached, bytes, streams } = input;
     if (!engine.hasUpstream && cached === undefined) throw new ServerError('UPSTREAM_ABSENT');
-    const answered = await engine.answer({ cached, body: bytes, streams, authorization }, call);
+    const answered = await engine.answer({ cached, body: bytes, streams, includesUsage: includesUsage(input), authorization }, call);
     return outputOf(answered, streams);
   };
   // Over HTTP a stream is OpenAI's own, which `encode` makes.

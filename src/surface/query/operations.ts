@@ -63,7 +63,7 @@ function query(engine: AnswerEngine, options: QueryOptions): AnyOperation {
       return { body, cached, bytes: JSON.stringify(request) };
     },
     async run({ cached, bytes }, call) {
-      const answered = await engine.answer({ cached, body: bytes, streams: false, authorization: options.forwardsKey ? call.header('authorization') : '' }, call);
+      const answered = await engine.answer({ cached, body: bytes, streams: false, includesUsage: false, authorization: options.forwardsKey ? call.header('authorization') : '' }, call);
       const dimension = await engine.dimension();
       if (answered.from === 'nowhere') return { answered, completion: undefined, dimension };
       if (answered.from !== 'upstream') return { answered, completion: answered.completion, dimension };
