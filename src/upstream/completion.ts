@@ -108,14 +108,15 @@ export function* replayed(completion: Completion, includeUsage: boolean): Genera
 
 /** The same as the events' JSON, without the word of their end. */
 export function* chunksOf(completion: Completion, includeUsage: boolean): Generator<string> {
-  const { id, created, model, choices, usage } = completion;
-  const chunk = (rest: object): string => JSON.stringify({ id, object: 'chat.completion.chunk', created, model, ...rest });
+  const { choices, usage, ...shared } = completion;
+  const chunk = (rest: object): string => JSON.stringify({ ...shared, object: 'chat.completion.chunk', ...rest });
   const usageField = includeUsage ? { usage: null } : {};
-  for (const [at, { index = at, message, finish_reason: reason }] of choices.entries()) {
+  // What else is said of the answer, such as log probabilities, goes with its text.
+  for (const [at, { index = at, message, finish_reason: reason, ...aside }] of choices.entries()) {
     const { role = 'assistant', content, ...others } = message;
-    const texts = Object.fromEntries(Object.entries(others).filter(([, value]) => typeof value === 'string'));
-    yield chunk({ choices: [{ index, delta: { role, ...texts, content: '' }, finish_reason: null }], ...usageField });
-    yield chunk({ choices: [{ index, delta: { content }, finish_reason: null }], ...usageField });
+    const told = Object.fromEntries(Object.entries(others).filter(([, value]) => !empty(value)));
+    yield chunk({ choices: [{ index, delta: { role, ...told, content: '' }, finish_reason: null }], ...usageField });
+    yield chunk({ choices: [{ index, delta: { content }, ...aside, finish_reason: null }], ...usageField });
     yield chunk({ choices: [{ index, delta: {}, finish_reason: reason }], ...usageField });
   }
   if (includeUsage) yield chunk({ choices: [], usage: usage ?? null });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { completionFromText, completionOf, completionOfStream, replayed } from '../../src/upstream/completion.ts';
+import { chunksOf, completionFromText, completionOf, completionOfStream, replayed } from '../../src/upstream/completion.ts';
 
 const bytes = (value: unknown) => Buffer.from(JSON.stringify(value));
 const events = (...data: unknown[]) => Buffer.from(data.map((each) => `data: ${typeof each === 'string' ? each : JSON.stringify(each)}\r\n\r\n`).join(''));
@@ -55,4 +55,18 @@ test('usage is replayed only to who asked for it', () => {
   const completion = completionFromText('x', 'm', 1000);
   assert.ok(![...replayed(completion, false)].join('').includes('usage'));
   assert.match([...replayed(completion, true)].at(-2)!, /"choices":\[\],"usage":null/);
+});
+
+test('a whole answer is replayed with all that it says beside the text', () => {
+  const logprobs = { content: [{ token: 'x', logprob: -0.1, bytes: [120], top_logprobs: [] }], refusal: null };
+  const annotations = [{ type: 'url_citation', url_citation: { url: 'https://example.com' } }];
+  const completion = completionOf(bytes({
+    id: 'c', object: 'chat.completion', created: 1, model: 'm', system_fingerprint: 'fp',
+    choices: [{ index: 0, message: { role: 'assistant', content: 'x', refusal: null, tool_calls: [], annotations }, logprobs, finish_reason: 'stop' }],
+  }))!;
+  const chunks = [...chunksOf(completion, false)].map((json) => JSON.parse(json));
+  for (const { object, system_fingerprint: fingerprint } of chunks) assert.deepEqual([object, fingerprint], ['chat.completion.chunk', 'fp']);
+  const choices = chunks.map(({ choices: [choice] }) => choice);
+  assert.deepEqual(choices.flatMap((choice) => choice.logprobs?.content ?? []), logprobs.content);
+  assert.deepEqual(Object.assign({}, ...choices.map(({ delta }) => delta)), { role: 'assistant', annotations, content: 'x' });
 });
