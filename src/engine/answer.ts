@@ -170,7 +170,7 @@ export class AnswerEngine {
 
   /** Joins who asks the same, or asks the upstream. */
   async #fly(question: Question, cached: Boarding, call: Call, nearest: Nearest | undefined): Promise<Answered> {
-    const joined = cached.read ? this.#flights?.join({ ...cached, question: cached.text, thresholdMin: cached.similarityMin }) : undefined;
+    const joined = cached.read ? this.#flights?.join({ ...cached, question: cached.text, model: cached.madeBy, thresholdMin: cached.similarityMin }) : undefined;
     if (joined === undefined || joined.flight.response.isAbandoned) return this.#asked(this.#startFlight(question, cached), call, nearest);
     this.#parts.observer.joined();
     const { flight } = joined;
@@ -227,7 +227,7 @@ export class AnswerEngine {
       completion: this.#kept(response, question, cached, startedMs),
     };
     response.whole.then(() => (flight.hasLanded = true), () => {});
-    this.#flights?.add({ ...cached, question: cached.text }, flight, flight.completion);
+    this.#flights?.add({ ...cached, question: cached.text, model: cached.madeBy }, flight, flight.completion);
     return response;
   }
 

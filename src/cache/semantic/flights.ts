@@ -1,5 +1,5 @@
 // Misses that are under way: who asks the same, or nearly the same, at the same moment waits for one answer.
-// Invariant: only flights of one partition are joined.
+// Invariant: only flights of one partition are joined, and only vectors of one model are compared.
 import { semanticFlightsMax } from '../../limits.ts';
 import { decide, thresholdOf, type Policy } from './decision.ts';
 import { exactText } from './text.ts';
@@ -11,6 +11,8 @@ export type Passenger = {
   readonly question: string;
   /** As the model gave it; without one only the same text is joined. */
   readonly vector?: Float32Array | undefined;
+  /** Identity of the model that made it. */
+  readonly model?: string | undefined;
   readonly thresholdMin?: number | undefined;
 };
 
@@ -27,6 +29,7 @@ type Airborne<Flight> = {
   readonly question: string;
   readonly exact: string;
   readonly unit: Float32Array | undefined;
+  readonly model: string | undefined;
 };
 
 /** Join, and start only what cannot be joined; between the two nothing may be awaited. */
@@ -47,7 +50,7 @@ export class Flights<Flight> {
     return this.#count;
   }
 
-  join({ partition, question, vector, thresholdMin }: Passenger): Joined<Flight> | undefined {
+  join({ partition, question, vector, model, thresholdMin }: Passenger): Joined<Flight> | undefined {
     const exact = exactText(question);
     const flights = this.#flights.get(nameOf(partition));
     for (const each of flights ?? []) {
@@ -57,7 +60,7 @@ export class Flights<Flight> {
     const unit = unitVector(vector, vector.length);
     const threshold = thresholdOf(this.#policy, thresholdMin);
     for (const each of flights ?? []) {
-      if (each.unit?.length !== unit.length) continue;
+      if (each.unit?.length !== unit.length || each.model !== model) continue;
       const similarity = Math.min(1, dot(each.unit, unit));
       const { hit, reason } = decide(this.#policy, { question, cached: each.question, similarity }, threshold, undefined);
       if (hit) return { flight: each.flight, by: 'semantic', similarity, reason };
@@ -69,12 +72,12 @@ export class Flights<Flight> {
    * Can be joined until it has landed, which is when its answer can be found in the cache. One with the same text leaves:
    * this is the newer answer. Beyond the bound a flight flies alone.
    */
-  add({ partition, question, vector }: Passenger, flight: Flight, landed: Promise<unknown>): void {
+  add({ partition, question, vector, model }: Passenger, flight: Flight, landed: Promise<unknown>): void {
     const name = nameOf(partition);
     const exact = exactText(question);
     for (const each of this.#flights.get(name) ?? []) if (each.exact === exact) this.#remove(name, each);
     if (this.#count >= this.#flightsMax) return;
-    const airborne = { flight, question, exact, unit: vector && unitVector(vector, vector.length) };
+    const airborne = { flight, question, exact, unit: vector && unitVector(vector, vector.length), model };
     const flights = this.#flights.get(name) ?? new Set();
     this.#flights.set(name, flights.add(airborne));
     this.#count += 1;

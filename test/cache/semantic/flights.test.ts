@@ -62,3 +62,11 @@ test('beyond the bound nobody joins and nothing is kept', () => {
   assert.equal(flights.size, 2);
   assert.equal(flights.join(passenger('c')), undefined);
 });
+
+test('vectors of two models are not compared', () => {
+  const flights = new Flights<string>(cosine);
+  flights.add({ ...passenger('a b c'), model: 'words-1' }, 'one', inTheAir);
+  assert.equal(flights.join({ ...passenger('c b a'), model: 'words-2' }), undefined);
+  assert.equal(flights.join({ ...passenger('c b a'), model: 'words-1' })?.by, 'semantic');
+  assert.equal(flights.join({ ...passenger('a b c'), model: 'words-2' })?.by, 'exact');
+});
