@@ -86,7 +86,8 @@ export class Flight {
 
   /** When the last of those aboard stops waiting. */
   get deadlineMs(): number {
-    return Math.max(...this.#aboard.map(({ gathering }) => gathering.deadlineMs));
+    // Not as arguments of one call: a hundred thousand would be beyond its stack.
+    return this.#aboard.reduce((latestMs, { gathering }) => Math.max(latestMs, gathering.deadlineMs), -Infinity);
   }
 
   board(gathering: Gathering, index: number): void {
