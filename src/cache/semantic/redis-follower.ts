@@ -192,7 +192,9 @@ export class RedisFollower {
       this.#epoch = epoch;
       const gone = ids.filter((id) => !there.has(id));
       // Ended by themselves while no server was there.
-      if (gone.length > 0) await this.#redis.zrem(keys.ids, ...gone);
+      for (let at = 0; at < gone.length; at += semanticRedisPortion) {
+        await this.#redis.zrem(keys.ids, ...gone.slice(at, at + semanticRedisPortion));
+      }
     } catch (error) {
       this.#anew = true;
       throw error;

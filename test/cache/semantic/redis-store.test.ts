@@ -266,3 +266,14 @@ test('a server that starts without Redis answers, and has everything when Redis 
   await redis.startAgain();
   await agree([first!, late], [id], recoverMs);
 });
+
+test('any number of entries that ended while no server was there are passed over', { skip }, async (t) => {
+  const redis = await RedisServer.start(t);
+  const ended = Array.from({ length: 200_000 }, (_, i) => `ended-${i}`);
+  for (let at = 0; at < ended.length; at += 10_000) {
+    await redis.client.zadd('ortserve:{semantic}:ids', ...ended.slice(at, at + 10_000).flatMap((id) => ['1', id]));
+  }
+  const cache = await openCache(t, { store: new RedisStore({ url: redis.url, log: silent }) });
+  await until(async () => (await redis.client.zcard('ortserve:{semantic}:ids')) === 0, 'their ids are gone', recoverMs);
+  await put(cache, 'a question');
+});
