@@ -5,6 +5,7 @@ import type { LoadReport } from '../cache/semantic/json-lines.ts';
 import { Flights } from '../cache/semantic/flights.ts';
 import type { SemanticCache } from '../cache/semantic/semantic-cache.ts';
 import type { Entry, Lookup, Nearest, Partition } from '../cache/semantic/types.ts';
+import { unitVector } from '../cache/semantic/vector-rows.ts';
 import { ServerError } from '../errors.ts';
 import { cachedAnswerBytesMax, upstreamBytesInFlightMax } from '../limits.ts';
 import type { Call } from '../operation.ts';
@@ -191,7 +192,8 @@ export class AnswerEngine {
   /** Beyond what a miss needs: near questions of the same moment are told by it, and the entry is there the sooner. */
   async #vectorOf(vector: QuestionVector, call: Call): Promise<Float32Array | undefined> {
     try {
-      return await vector.get(call);
+      const computed = await vector.get(call);
+      return computed && unitVector(computed, computed.length);
     } catch (error) {
       if (call.cancelled) throw error;
       this.#parts.onError(error);

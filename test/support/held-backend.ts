@@ -26,6 +26,7 @@ export class HeldBackend implements Backend {
   readonly ran: string[] = [];
   /** When true, batches end by themselves in the next turn of the event loop. */
   flowing = false;
+  replyTo = replyTo;
 
   constructor(concurrency = 1) {
     this.concurrency = concurrency;
@@ -40,7 +41,7 @@ export class HeldBackend implements Backend {
       };
       const batch: HeldBatch = {
         task,
-        release: () => end(() => resolve(replyTo(task))),
+        release: () => end(() => resolve(this.replyTo(task))),
         fail: (error) => end(() => reject(error)),
       };
       this.running.push(batch);

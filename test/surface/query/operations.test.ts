@@ -90,3 +90,29 @@ test('a dump before the first question has the vectors', async (t) => {
   for await (const line of await engine.dump(undefined)) text += line;
   assert.equal(JSON.parse(text).vector, Buffer.from(Float32Array.of(0, 1).buffer).toString('base64'));
 });
+
+test('the upstream answers though the model gives vectors that have no direction', async (t) => {
+  const chat = await ChatServer.start(t);
+  const upstream = new Upstream({ baseUrl: chat.url, apiKey: undefined, timeoutMs: 5000, retries: 0 });
+  t.after(() => upstream.close());
+  const cache = await openCache(t);
+  const { engine: embedEngine, backend } = heldModel();
+  const { replyTo } = backend;
+  backend.replyTo = (task) => ({ ...replyTo(task), rows: new Float32Array(task.inputs.length * 2).fill(NaN) }) as ReturnType<typeof replyTo>;
+  const errors: unknown[] = [];
+  const engine = new AnswerEngine({
+    cache: () => Promise.resolve(cache),
+    engine: embedEngine,
+    model: 'held',
+    upstream,
+    observer: { saved: () => {}, upstreamEnded: () => {}, joined: () => {}, bypassed: () => {} },
+    onError: (error) => errors.push(error),
+  });
+  const [query] = queryOperations(engine, { model: 'gpt-test', timeoutMs: 5000, forwardsKey: false });
+  for (const [question, isHit] of [['Why?', false], ['Who?', false], ['Why?', true]] as const) {
+    const { status, json } = await callOperation(query!, { query: question });
+    assert.equal(status, 200, JSON.stringify(json()));
+    assert.deepEqual([json().response === null, json().cache_hit], [false, isHit]);
+  }
+  assert.ok(errors.length > 0);
+});
