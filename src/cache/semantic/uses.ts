@@ -1,5 +1,6 @@
 // Uses of entries that the store has not heard of, and similarities that feedback can still ask for.
 // Both are bounded, and neither is worth an error: what is lost here costs an entry some of its age or a lesson.
+import { hash } from 'node:crypto';
 import { semanticRecentHitsMax } from '../../limits.ts';
 import type { Use } from './store.ts';
 import { exactText } from './text.ts';
@@ -42,6 +43,7 @@ export class RecentHits {
   }
 }
 
+/** As short as it can be: ten thousand long questions would be gigabytes. */
 function keyOf(id: string, question: string): string {
-  return `${id} ${exactText(question)}`;
+  return hash('sha256', `${id} ${exactText(question)}`, 'base64url');
 }
