@@ -6,7 +6,7 @@ import type { Call } from '../operation.ts';
 
 const namespaceHeader = 'x-cache-namespace';
 const prefix = 'cache:';
-const namespacePattern = /^[\w.:-]{1,120}$/;
+const namespacePattern = /^[\w.:@-]{1,120}$/;
 
 /**
  * The namespace that a call asks questions in. A key's own where its scopes name one, by header where they name several,
@@ -35,7 +35,7 @@ export function namespaceOf(call: Call): string {
 export function administeredNamespace(call: Call): string {
   const wanted = call.query.get('namespace');
   if (wanted === null) return namespaceOf(call);
-  if (!namespacePattern.test(wanted)) throw new ServerError('REQUEST_INVALID', "'namespace' must be 1 to 120 letters, digits or . : _ -.", { field: 'namespace' });
+  if (!namespacePattern.test(wanted)) throw new ServerError('REQUEST_INVALID', "'namespace' must be 1 to 120 letters, digits or . : @ _ -.", { field: 'namespace' });
   if (!call.caller.scopes.has('admin') && !ownNamespaces(call).includes(wanted)) {
     throw new ServerError('FORBIDDEN', 'The API key does not open that namespace.', { field: 'namespace' });
   }
