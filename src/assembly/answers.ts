@@ -49,16 +49,16 @@ export async function openAnswers(
   // The upstream's own bound is on its silence: an answer that comes may take as long as any request, and never less.
   const timeoutMs = Math.max(config.requestTimeoutMs, config.upstreamTimeoutMs);
   const forwardsKey = config.upstreamApiKey === undefined && !hasKeys(config);
+  const parts = { partitionHeaders: config.cachePartitionHeaders, partitionFields: config.cachePartitionFields };
   return {
     operations: [
-      ...queryOperations(answers, { model, timeoutMs, forwardsKey }),
-      ...entryOperations(answers, { model }),
+      ...queryOperations(answers, { model, timeoutMs, forwardsKey, ...parts }),
+      ...entryOperations(answers, { model, ...parts }),
       ...chatOperations(answers, {
         model: config.upstreamModel,
         timeoutMs,
         temperatureMax: config.cacheTemperatureMax,
-        partitionHeaders: config.cachePartitionHeaders,
-        partitionFields: config.cachePartitionFields,
+        ...parts,
         forwardsKey,
       }),
     ],

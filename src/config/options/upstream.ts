@@ -36,7 +36,7 @@ export const upstreamOptions = {
   cachePartitionHeaders: Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,100}$' }), { maxItems: 16, default: [], ...row({
     group: 'Upstream', flag: 'cache-partition-headers', env: ['CACHE_PARTITION_HEADERS'],
     allowed: 'a comma list or a JSON list of header names in lower case',
-    help: 'Chats share answers only when these headers are equal, besides everything else.' }) }),
+    help: 'Questions share answers only when these headers are equal, besides everything else.' }) }),
   cachePartitionFields: Type.Array(Type.String({ pattern: '^\\w{1,100}$' }), { maxItems: 16, default: [], ...row({
     group: 'Upstream', flag: 'cache-partition-fields', env: ['CACHE_PARTITION_FIELDS'],
     allowed: 'a comma list or a JSON list of fields of the body, such as user',

@@ -11,19 +11,17 @@ import { bodyChecker, parseJson, refusingDeepNesting } from '../body.ts';
 import { jsonContentType, jsonReply } from '../json-reply.ts';
 import { openaiError } from '../openai/errors.ts';
 import { openaiGroup } from '../openai/operations.ts';
+import { partitionParts, type PartitionOptions } from '../query/partition.ts';
 import { cacheControl, cacheHeaders } from './cache-headers.ts';
 import { chatEvents, includesUsage, parsed, type ReplyHead } from './events.ts';
 import { ChatRequest, ChatResponse } from './schema.ts';
 
-export type ChatOptions = {
+export type ChatOptions = PartitionOptions & {
   /** For requests that name none. */
   readonly model: string | undefined;
   /** Requests that want more chance than that are not cached. */
   readonly temperatureMax: number;
   readonly timeoutMs: number;
-  /** Parts of the request that part tenants of one key: header names, and top-level fields of the body. */
-  readonly partitionHeaders: readonly string[];
-  readonly partitionFields: readonly string[];
   /** Whether the client's own key goes on to the upstream. */
   readonly forwardsKey: boolean;
 };
@@ -109,11 +107,7 @@ function cachedQuestion(body: ChatBody, model: string, call: Call, options: Chat
   const namespace = namespaceOf(call);
   const { read, write } = cacheControl(call);
   if (!write || (body.temperature ?? 0) > options.temperatureMax) return undefined;
-  const parts = [
-    ...options.partitionHeaders.map((name) => `${name}=${call.header(name)}`),
-    ...options.partitionFields.map((name) => `${name}:${JSON.stringify(body[name]) ?? ''}`),
-  ];
-  const question = chatQuestion(body, model, parts);
+  const question = chatQuestion(body, model, partitionParts(body, call, options));
   return question && { partition: { namespace, key: question.key }, text: question.text, read };
 }
 

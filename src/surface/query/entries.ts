@@ -11,12 +11,13 @@ import { detailError } from '../detail-errors.ts';
 import { jsonReply } from '../json-reply.ts';
 import { dumpOperation, loadOperation } from './dump.ts';
 import { cacheGroup, plainQuestion } from './operations.ts';
+import type { PartitionOptions } from './partition.ts';
 import {
   cacheEntriesPageDefault, DeletedResponse, EntryList, EntryObject, EntryRequest, FeedbackRequest, FeedbackResponse, ListQuery,
   NamespaceQuery, PurgeQuery,
 } from './schema.ts';
 
-export type EntryOptions = {
+export type EntryOptions = PartitionOptions & {
   /** What the upstream is asked for; '' without one: entries put here answer questions to it. */
   readonly model: string;
 };
@@ -34,7 +35,7 @@ export function entryOperations(engine: AnswerEngine, options: EntryOptions): An
 
 const common = { group: cacheGroup, scope: 'cache', encodeError: detailError } as const;
 
-function putEntry(engine: AnswerEngine, { model }: EntryOptions): AnyOperation {
+function putEntry(engine: AnswerEngine, options: EntryOptions): AnyOperation {
   return jsonOperation<{ cached: CachedQuestion; response: string }, Entry>({
     ...common,
     name: 'cache.entries.put',
@@ -47,11 +48,11 @@ function putEntry(engine: AnswerEngine, { model }: EntryOptions): AnyOperation {
     responseSchema: EntryObject,
     decodeBody(json, call) {
       const { query, response, tags, ttl } = checkEntry(json);
-      const plain = plainQuestion(query, model, call);
+      const plain = plainQuestion(query, call, options);
       const partition = { ...plain.partition, namespace: administeredNamespace(call) };
       return { cached: { ...plain, partition, ...(tags && { tags }), ...(ttl !== undefined && { ttlMs: ttl * 1000 }) }, response };
     },
-    run: ({ cached, response }, call) => engine.put(cached, completionFromText(response, model, Date.now()), call),
+    run: ({ cached, response }, call) => engine.put(cached, completionFromText(response, options.model, Date.now()), call),
     encode: (entry) => jsonReply(201, entryObject(entry)),
   });
 }

@@ -8,11 +8,12 @@ import { completionOf, textOf, type Completion } from '../../upstream/completion
 import { bodyChecker, jsonOperation } from '../body.ts';
 import { detailError } from '../detail-errors.ts';
 import { jsonReply } from '../json-reply.ts';
+import { partitionParts, type PartitionOptions } from './partition.ts';
 import { CacheStatsResponse, NamespaceQuery, QueryRequest, QueryResponse } from './schema.ts';
 
 export const cacheGroup = 'Semantic cache';
 
-export type QueryOptions = {
+export type QueryOptions = PartitionOptions & {
   /** What the upstream is asked for; '' without one. */
   readonly model: string;
   readonly timeoutMs: number;
@@ -30,9 +31,9 @@ export function queryOperations(engine: AnswerEngine, options: QueryOptions): An
 }
 
 /** A question without more around it: it shares its answers with a chat of just that user turn. */
-export function plainQuestion(text: string, model: string, call: Call): CachedQuestion {
+export function plainQuestion(text: string, call: Call, options: PartitionOptions & { readonly model: string }): CachedQuestion {
   const body = { messages: [{ role: 'user', content: text }] };
-  const question = chatQuestion(body, model, []);
+  const question = chatQuestion(body, options.model, partitionParts(body, call, options));
   if (question === undefined) throw new ServerError('INPUT_EMPTY', undefined, { field: 'query' });
   return { partition: { namespace: namespaceOf(call), key: question.key }, text, read: true };
 }
@@ -53,7 +54,7 @@ function query(engine: AnswerEngine, options: QueryOptions): AnyOperation {
       const body = checkQuery(json);
       const { similarity_threshold: similarityMin, tags, ttl } = body;
       const cached: CachedQuestion = {
-        ...plainQuestion(body.query, options.model, call),
+        ...plainQuestion(body.query, call, options),
         read: body.use_cache ?? true,
         similarityMin,
         ...(tags && { tags }),

@@ -9,12 +9,15 @@ import { AnswerEngine } from '../../../src/engine/answer.ts';
 import { EmbedEngine } from '../../../src/engine/embed.ts';
 import { ServerError } from '../../../src/errors.ts';
 import { Metrics } from '../../../src/metrics.ts';
+import { chatOperations } from '../../../src/surface/chat/operations.ts';
 import { entryOperations } from '../../../src/surface/query/entries.ts';
 import { queryOperations } from '../../../src/surface/query/operations.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { openCache, silent } from '../../cache/semantic/support.ts';
 import { ChatServer } from '../../support/chat-server.ts';
 import { callOperation, heldModel, heldRegistry } from '../../support/held-model.ts';
+
+const noParts = { partitionHeaders: [], partitionFields: [] };
 
 test('the upstream answers while there is neither a cache nor a model to compare questions', async (t) => {
   const chat = await ChatServer.start(t);
@@ -29,7 +32,7 @@ test('the upstream answers while there is neither a cache nor a model to compare
     observer: { saved: () => {}, upstreamEnded: () => {}, joined: () => {}, bypassed: () => {} },
     onError: () => {},
   });
-  const [query] = queryOperations(engine, { model: 'gpt-test', timeoutMs: 5000, forwardsKey: false });
+  const [query] = queryOperations(engine, { model: 'gpt-test', timeoutMs: 5000, forwardsKey: false, ...noParts });
   const { status, json } = await callOperation(query!, { query: 'Why?' });
   assert.equal(status, 200, JSON.stringify(json()));
   assert.equal(json().response, ChatServer.answerTo('Why?', 1));
@@ -58,8 +61,8 @@ for (const [what, stored, response] of [
       },
       onError: (error) => assert.fail(String(error)),
     });
-    const [query] = queryOperations(engine, { model: '', timeoutMs: 5000, forwardsKey: false });
-    const [put, list] = entryOperations(engine, { model: '' });
+    const [query] = queryOperations(engine, { model: '', timeoutMs: 5000, forwardsKey: false, ...noParts });
+    const [put, list] = entryOperations(engine, { model: '', ...noParts });
     await callOperation(put!, { query: 'Why?', response: 'Because.' });
     const [entry] = cache.list('default', { offset: 0, limit: 1, tag: undefined }).entries;
     await cache.put(entry!.partition, { ...entry!, vector: undefined, answer: Buffer.from(JSON.stringify(stored)), ttlMs: undefined });
@@ -108,11 +111,33 @@ test('the upstream answers though the model gives vectors that have no direction
     observer: { saved: () => {}, upstreamEnded: () => {}, joined: () => {}, bypassed: () => {} },
     onError: (error) => errors.push(error),
   });
-  const [query] = queryOperations(engine, { model: 'gpt-test', timeoutMs: 5000, forwardsKey: false });
+  const [query] = queryOperations(engine, { model: 'gpt-test', timeoutMs: 5000, forwardsKey: false, ...noParts });
   for (const [question, isHit] of [['Why?', false], ['Who?', false], ['Why?', true]] as const) {
     const { status, json } = await callOperation(query!, { query: question });
     assert.equal(status, 200, JSON.stringify(json()));
     assert.deepEqual([json().response === null, json().cache_hit], [false, isHit]);
   }
   assert.ok(errors.length > 0);
+});
+
+test('headers that part chats part questions and entries, too', async (t) => {
+  const cache = await openCache(t);
+  const engine = new AnswerEngine({
+    cache: () => Promise.resolve(cache),
+    engine: heldModel().engine,
+    model: 'held',
+    upstream: undefined,
+    observer: { saved: () => {}, upstreamEnded: () => {}, joined: () => {}, bypassed: () => {} },
+    onError: (error) => assert.fail(String(error)),
+  });
+  const parts = { partitionHeaders: ['x-tenant'], partitionFields: ['user'] };
+  const [query] = queryOperations(engine, { model: 'gpt-test', timeoutMs: 5000, forwardsKey: false, ...parts });
+  const [put] = entryOperations(engine, { model: 'gpt-test', ...parts });
+  const [chat] = chatOperations(engine, { model: 'gpt-test', temperatureMax: 0, timeoutMs: 5000, forwardsKey: false, ...parts });
+  const of = (tenant: string) => ({ headers: { 'x-tenant': tenant } });
+  await callOperation(put!, { query: 'Why?', response: 'Because.' }, of('a'));
+  const answered = await Promise.all(['a', 'b', ''].map(async (tenant) => (await callOperation(query!, { query: 'Why?' }, of(tenant))).json().response));
+  assert.deepEqual(answered, ['Because.', null, null]);
+  const chatted = await callOperation(chat!, { messages: [{ role: 'user', content: 'Why?' }] }, of('a'));
+  assert.equal(chatted.json().choices[0].message.content, 'Because.');
 });
