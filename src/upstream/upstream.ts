@@ -1,7 +1,9 @@
 // The language model behind the cache: any server that speaks OpenAI's API. One POST, its answer whole or as it comes.
 // Invariants: what is read of an answer is bounded in time and bytes, and a request is only repeated while nothing of its
 // answer has been seen.
+import { pipeline, type Duplex, type Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { Agent, errors, request, type Dispatcher } from 'undici';
 import { ServerError } from '../errors.ts';
 import { upstreamAnswerBytesMax, upstreamConnectionsMax, upstreamRetryMs, upstreamRetryWaitMsMax } from '../limits.ts';
@@ -37,6 +39,10 @@ export type UpstreamResponse = {
 
 /** Statuses of gateways that say nothing was done. */
 const retriedStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
+/** Some servers compress though they are told not to. */
+const decompressors: Readonly<Record<string, () => Duplex>> = {
+  gzip: createGunzip, 'x-gzip': createGunzip, deflate: createInflate, br: createBrotliDecompress,
+};
 const passedHeaders = /^(retry-after(-ms)?|x-should-retry|x-ratelimit-[\w-]+|openai-(model|version|organization))$/;
 
 export class Upstream {
@@ -107,8 +113,20 @@ function opened(response: Dispatcher.ResponseData, signal: AbortSignal): Upstrea
     status: response.statusCode,
     contentType: typeof contentType === 'string' ? contentType : 'application/json',
     headers,
-    body: bounded(response.body, signal),
+    body: bounded(decompressed(response), signal),
   };
+}
+
+/** Throws UPSTREAM_FAILED for an encoding that cannot be read. */
+function decompressed({ body, headers }: Dispatcher.ResponseData): Readable {
+  const encoding = String(headers['content-encoding'] ?? 'identity').trim().toLowerCase();
+  if (encoding === 'identity' || encoding === '') return body;
+  if (!Object.hasOwn(decompressors, encoding)) {
+    void body.dump().catch(() => {});
+    throw new ServerError('UPSTREAM_FAILED', 'The upstream server compressed its answer in a way that nobody asked for.');
+  }
+  // Who reads hears of what breaks it off.
+  return pipeline(body, decompressors[encoding]!(), () => {});
 }
 
 async function* bounded(body: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Uint8Array> {

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { ByteBudget } from '../../src/byte-budget.ts';
 import { ServerError } from '../../src/errors.ts';
 import { upstreamBytesInFlightMax } from '../../src/limits.ts';
@@ -105,4 +108,26 @@ test('an answer that all have left is abandoned at once, one that came to its en
   await ended.whole;
   leave();
   assert.equal(ended.isAbandoned, false);
+});
+
+test('an answer that comes compressed, though nobody asked for that, is read; one cut off or in a way unknown is refused', async (t) => {
+  const answer = Buffer.from(JSON.stringify({ id: 'c', choices: [{ message: { content: 'x'.repeat(1000) }, finish_reason: 'stop' }] }));
+  const bodies: Record<string, Buffer> = {
+    gzip: gzipSync(answer), 'x-gzip': gzipSync(answer), deflate: deflateSync(answer), br: brotliCompressSync(answer), identity: answer,
+    cut: gzipSync(answer).subarray(0, -12), zip: answer,
+  };
+  const server = createServer((request, response) => {
+    const name = request.headers.authorization!;
+    response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': name === 'cut' ? 'gzip' : name });
+    response.end(bodies[name]);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const upstream = new Upstream({ baseUrl, apiKey: undefined, timeoutMs: 2000, retries: 0 });
+  t.after(() => upstream.close());
+  const whole = (authorization: string) => new SharedResponse(
+    (signal) => upstream.chatCompletions({ body: '{}', authorization, signal }), new ByteBudget(upstreamBytesInFlightMax)).whole;
+  for (const name of ['gzip', 'x-gzip', 'deflate', 'br', 'identity']) assert.deepEqual(await whole(name), answer, name);
+  for (const name of ['cut', 'zip']) await assert.rejects(whole(name), codeOf('UPSTREAM_FAILED'), name);
 });
