@@ -71,7 +71,8 @@ type Encoded = { readonly codec: CodecName; readonly bytes: Uint8Array };
 
 /** The shortest form that the precision allows. A row of binary16 values loses nothing as such. */
 export function encodeRow(row: Float32Array, precision: StoredPrecision): Encoded {
-  if (precision === 'int8') return { codec: 'int8', bytes: quantised(row) };
+  // One value without bounds would make zeros or nothing of all others.
+  if (precision === 'int8' && row.every(Number.isFinite)) return { codec: 'int8', bytes: quantised(row) };
   const halves = precision === 'fp16' ? roundedHalves(row) : exactHalves(row);
   if (halves !== undefined) {
     const packed = pack(halves, binary16);

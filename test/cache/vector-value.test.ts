@@ -35,6 +35,13 @@ test('values beyond binary16 stay what they are where rows are rounded to it', (
   assert.deepEqual(back, row);
 });
 
+test('values that are not finite stay what they are, however rows are stored', () => {
+  const row = Float32Array.of(NaN, 1, -Infinity);
+  for (const precision of ['lossless', 'fp16', 'int8'] as const) {
+    assert.deepEqual(decodeValue('key', encodeValue('key', vectorOf(row), precision))!.row, row, precision);
+  }
+});
+
 test('one bit, one byte more or less, or another key makes it nothing', () => {
   const value = encodeValue('key', vectorOf(normalRow(16, 1)), 'lossless');
   for (let bit = 0; bit < value.length * 8; bit++) {
