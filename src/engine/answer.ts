@@ -45,8 +45,11 @@ export type Answered =
   | { readonly from: 'cache'; readonly hit: Hit; readonly completion: Completion }
   /** Another client's answer to the same question, which came meanwhile. */
   | { readonly from: 'flight'; readonly completion: Completion }
-  /** In the form the client wants. `leave` when it needs no more of it. */
-  | { readonly from: 'upstream'; readonly response: SharedResponse; readonly leave: () => void; readonly nearest: Nearest | undefined }
+  /** In the form the client wants. `leave` when it needs no more of it. `joined`: another client asked for it. */
+  | {
+    readonly from: 'upstream'; readonly response: SharedResponse; readonly leave: () => void; readonly joined: boolean;
+    readonly nearest: Nearest | undefined;
+  }
   /** There is no upstream. */
   | { readonly from: 'nowhere'; readonly nearest: Nearest | undefined };
 
@@ -175,7 +178,9 @@ export class AnswerEngine {
     if (joined === undefined || joined.flight.response.isAbandoned) return this.#asked(this.#startFlight(question, cached), call, nearest);
     this.#parts.observer.joined();
     const { flight } = joined;
-    if (flight.streams === question.streams && flight.includesUsage === question.includesUsage) return this.#asked(flight.response, call, nearest);
+    if (flight.streams === question.streams && flight.includesUsage === question.includesUsage) {
+      return this.#asked(flight.response, call, nearest, true);
+    }
     // It wants the other form: it waits for the whole of it.
     const leave = flight.response.enter();
     call.signal.addEventListener('abort', leave, { once: true });
@@ -201,11 +206,11 @@ export class AnswerEngine {
     }
   }
 
-  #asked(response: SharedResponse, call: Call, nearest: Nearest | undefined): Answered {
+  #asked(response: SharedResponse, call: Call, nearest: Nearest | undefined, joined = false): Answered {
     const leave = response.enter();
     if (call.cancelled) leave();
     else call.signal.addEventListener('abort', leave, { once: true });
-    return { from: 'upstream', response, leave, nearest };
+    return { from: 'upstream', response, leave, joined, nearest };
   }
 
   #start({ body, authorization }: Question): SharedResponse {

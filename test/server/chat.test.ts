@@ -134,6 +134,8 @@ test('the official client, answered by the upstream once and by the cache after 
     assert.equal(upstream.calls.length, before + 1);
     for (const { data } of texts) assert.equal(textOf(data), ChatServer.answerTo(asked, before + 1));
     for (const { text } of streams) assert.equal(text, ChatServer.answerTo(asked, before + 1));
+    const said = [...texts, ...streams].map(({ response }) => response.headers.get('x-cache'));
+    assert.equal(said.filter((word) => word === 'miss').length, 1, said.join());
   });
 
   await t.test('who joins a stream is told of the usage as it asked itself', async () => {

@@ -18,6 +18,7 @@ export function cacheHeaders(answered: Answered, cached: boolean): Record<string
     default: {
       const { nearest } = answered;
       if (!cached) return { 'x-cache': 'bypass' };
+      if (answered.from === 'upstream' && answered.joined) return { 'x-cache': 'joined' };
       return { 'x-cache': 'miss', ...(nearest && { 'x-cache-similarity': nearest.similarity.toFixed(4), 'x-cache-reason': printable(nearest.reason) }) };
     }
   }
