@@ -4,16 +4,17 @@ import { ByteBudget } from '../byte-budget.ts';
 import type { LoadReport } from '../cache/semantic/json-lines.ts';
 import { Flights } from '../cache/semantic/flights.ts';
 import type { SemanticCache } from '../cache/semantic/semantic-cache.ts';
-import type { Entry, Lookup, Nearest, Partition } from '../cache/semantic/types.ts';
+import type { Entry, Lookup, Nearest, Partition, Selection } from '../cache/semantic/types.ts';
 import { unitVector } from '../cache/semantic/vector-rows.ts';
 import { ServerError } from '../errors.ts';
 import { cachedAnswerBytesMax, upstreamBytesInFlightMax } from '../limits.ts';
 import type { Call } from '../operation.ts';
-import { completionOf, completionOfStream, keepable, type Completion } from '../upstream/completion.ts';
+import { completionOf, completionOfStream, type Completion } from '../upstream/completion.ts';
 import { SharedResponse } from '../upstream/shared-response.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { EmbedEngine } from './embed.ts';
 import { QuestionVector } from './question-vector.ts';
+import { amount, selectsNew, storedAnswer, type StoredAnswer } from './stored-answer.ts';
 
 export type Question = {
   /** Undefined: nothing is looked up and nothing kept. */
@@ -53,9 +54,6 @@ export type Answered =
   /** There is no upstream. */
   | { readonly from: 'nowhere'; readonly nearest: Nearest | undefined };
 
-/** What is kept of an answer. */
-type StoredAnswer = { readonly completion: Completion; readonly upstreamMs: number };
-
 export type AnswerObserver = {
   /** How long the upstream took when it gave the answer, and the tokens it counted. */
   saved(upstreamMs: number, tokens: number): void;
@@ -69,6 +67,7 @@ export type AnswerObserver = {
 type Boarding = CachedQuestion & { readonly vector: Float32Array | undefined; readonly madeBy: string | undefined };
 
 type Flight = {
+  readonly cached: CachedQuestion;
   readonly response: SharedResponse;
   readonly streams: boolean;
   readonly includesUsage: boolean;
@@ -76,6 +75,8 @@ type Flight = {
   readonly completion: Promise<Completion | undefined>;
   /** Its answer is whole, and on its way into the cache. */
   hasLanded: boolean;
+  /** Entries like its own were deleted since it was asked: it is for those who wait already, and is not kept. */
+  isForgotten: boolean;
 };
 
 export type AnswerParts = {
@@ -94,6 +95,8 @@ export class AnswerEngine {
   readonly #parts: AnswerParts;
   /** What all answers of the upstream hold. */
   readonly #answers = new ByteBudget(upstreamBytesInFlightMax);
+  /** All of them, those too many to be joined included. */
+  readonly #flying = new Set<Flight>();
   /** Known once the cache is. */
   #flights: Flights<Flight> | undefined;
 
@@ -149,6 +152,16 @@ export class AnswerEngine {
     return cache.put(cached.partition, { question: cached.text, vector, model: question.madeBy, answer, tags: cached.tags ?? [], ttlMs: cached.ttlMs });
   }
 
+  /** How many entries left. What is under way is not kept where it would have been deleted. Throws what the cache throws. */
+  async delete(namespace: string, selection: Selection): Promise<number> {
+    const forgotten = [...this.#flying].filter(({ cached }) => cached.partition.namespace === namespace && selectsNew(selection, cached.tags));
+    for (const flight of forgotten) flight.isForgotten = true;
+    const cache = await this.cache();
+    // One that is on its way into the cache is deleted there.
+    await Promise.all(forgotten.filter(({ hasLanded }) => hasLanded).map(({ completion }) => completion));
+    return cache.delete(namespace, selection);
+  }
+
   /** The embedding model may have been loaded anew since the last question. */
   async #currentCache(): Promise<SemanticCache> {
     const cache = await this.cache();
@@ -175,7 +188,7 @@ export class AnswerEngine {
   /** Joins who asks the same, or asks the upstream. */
   async #fly(question: Question, cached: Boarding, call: Call, nearest: Nearest | undefined): Promise<Answered> {
     const joined = cached.read ? this.#flights?.join({ ...cached, question: cached.text, model: cached.madeBy, thresholdMin: cached.similarityMin }) : undefined;
-    if (joined === undefined || joined.flight.response.isAbandoned) return this.#asked(this.#startFlight(question, cached), call, nearest);
+    if (joined === undefined || joined.flight.isForgotten || joined.flight.response.isAbandoned) return this.#asked(this.#startFlight(question, cached), call, nearest);
     this.#parts.observer.joined();
     const { flight } = joined;
     if (flight.streams === question.streams && flight.includesUsage === question.includesUsage) {
@@ -229,19 +242,19 @@ export class AnswerEngine {
   #startFlight(question: Question, cached: Boarding): SharedResponse {
     const startedMs = performance.now();
     const response = this.#start(question);
-    const flight: Flight = {
-      response, streams: question.streams, includesUsage: question.includesUsage, hasLanded: false,
-      completion: this.#kept(response, question, cached, startedMs),
-    };
+    const { streams, includesUsage } = question;
+    const started = { cached, response, streams, includesUsage, hasLanded: false, isForgotten: false };
+    const flight: Flight = Object.assign(started, { completion: this.#kept(started, cached, startedMs) });
     response.whole.then(() => (flight.hasLanded = true), () => {});
+    this.#flying.add(flight);
+    void flight.completion.then(() => this.#flying.delete(flight));
     this.#flights?.add({ ...cached, question: cached.text, model: cached.madeBy }, flight, flight.completion);
     return response;
   }
 
   /** Never rejects. */
-  async #kept(
-    response: SharedResponse, { streams }: Question, cached: Boarding, startedMs: number,
-  ): Promise<Completion | undefined> {
+  async #kept(flight: Omit<Flight, 'completion'>, cached: Boarding, startedMs: number): Promise<Completion | undefined> {
+    const { response, streams } = flight;
     try {
       const bytes = await response.whole;
       if ((await response.head).status !== 200) return undefined;
@@ -251,7 +264,9 @@ export class AnswerEngine {
       const answer = Buffer.from(JSON.stringify(stored));
       if (answer.byteLength > cachedAnswerBytesMax) return completion;
       const { partition, text, vector, madeBy: model, tags = [], ttlMs } = cached;
-      await (await this.#currentCache()).put(partition, { question: text, vector, model, answer, tags, ttlMs });
+      const cache = await this.#currentCache();
+      if (flight.isForgotten) return completion;
+      await cache.put(partition, { question: text, vector, model, answer, tags, ttlMs });
       return completion;
     } catch (error) {
       // What the upstream did is told to those who wait for it.
@@ -277,20 +292,4 @@ export class AnswerEngine {
       return { hit: false };
     }
   }
-}
-
-/** Undefined for an answer that another program put there. */
-export function storedAnswer({ answer }: Entry): StoredAnswer | undefined {
-  try {
-    const stored = JSON.parse(Buffer.from(answer).toString()) as StoredAnswer;
-    const completion = keepable(stored.completion);
-    return completion && { completion, upstreamMs: amount(stored.upstreamMs) };
-  } catch {
-    return undefined;
-  }
-}
-
-/** A number of a foreign answer that can be added up; 0 for anything else. */
-function amount(value: unknown): number {
-  return typeof value === 'number' && value >= 0 && Number.isFinite(value) ? value : 0;
 }

@@ -153,6 +153,19 @@ test('the official client, answered by the upstream once and by the cache after 
     }
   });
 
+  await t.test('a purge is not undone by an answer that was under way', async () => {
+    const before = upstream.calls.length;
+    const asked = 'What do we sell today? !delay 300';
+    const old = ask(asked);
+    await until(() => upstream.calls.length > before, 'the upstream is asked');
+    const purged = await fetch(`${server.url}/cache/entries?all=true`, { method: 'DELETE', headers: { authorization: 'Bearer sk-mine' } });
+    assert.equal(purged.status, 200);
+    const fresh = await ask(asked);
+    assert.equal(textOf((await old).data), ChatServer.answerTo(asked, before + 1));
+    assert.equal(textOf(fresh.data), ChatServer.answerTo(asked, before + 2));
+    assert.equal(textOf((await ask(asked)).data), ChatServer.answerTo(asked, before + 2));
+  });
+
   await t.test('metrics tell what was saved', async () => {
     assert.ok(await server.metric('ortserve_semantic_saved_tokens_total') >= 12);
     assert.ok(await server.metric('ortserve_semantic_lookups_total{outcome="exact"}') >= 3);

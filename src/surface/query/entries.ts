@@ -1,7 +1,8 @@
 // Entries of the semantic cache as a resource: put, get, list, delete, told wrong, dumped and loaded.
 import { administeredNamespace } from '../../access/namespace.ts';
 import type { Entry, EntryPage, Selection } from '../../cache/semantic/types.ts';
-import { storedAnswer, type AnswerEngine, type CachedQuestion } from '../../engine/answer.ts';
+import type { AnswerEngine, CachedQuestion } from '../../engine/answer.ts';
+import { storedAnswer } from '../../engine/stored-answer.ts';
 import { ServerError } from '../../errors.ts';
 import { cacheEntriesPageMax, cacheLoadBytesMax } from '../../limits.ts';
 import type { AnyOperation, Call, Operation } from '../../operation.ts';
@@ -104,7 +105,7 @@ function deleteEntry(engine: AnswerEngine): Operation<{ namespace: string; id: s
     querySchema: NamespaceQuery,
     responseSchema: DeletedResponse,
     decode: (_bytes, call) => ({ namespace: administeredNamespace(call), id: call.parameters['id']! }),
-    run: async ({ namespace, id }) => (await (await engine.cache()).delete(namespace, { id })) || notFound(),
+    run: async ({ namespace, id }) => (await engine.delete(namespace, { id })) || notFound(),
     encode: (deleted) => jsonReply(200, { deleted }),
   };
 }
@@ -127,7 +128,7 @@ function deleteEntries(engine: AnswerEngine): Operation<{ namespace: string; sel
       }
       return { namespace: administeredNamespace(call), selection: { tag, olderThanMs: olderThan, all } };
     },
-    run: async ({ namespace, selection }) => (await engine.cache()).delete(namespace, selection),
+    run: ({ namespace, selection }) => engine.delete(namespace, selection),
     encode: (deleted) => jsonReply(200, { deleted }),
   };
 }
