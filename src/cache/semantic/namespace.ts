@@ -104,8 +104,10 @@ export class Namespace {
   }
 
   /** A copy of its vector; undefined when it has none that could be compared, or is not here any more. */
-  vector({ entry, slot }: Held): Float32Array | undefined {
-    if (slot === undefined || !this.#byAge.has(entry.id)) return undefined;
+  vector(held: Held): Float32Array | undefined {
+    const { entry, slot } = held;
+    // Read anew it is another one, and its slot another's.
+    if (slot === undefined || this.#byAge.get(entry.id) !== held) return undefined;
     return this.#partitions.get(entry.partition.key)?.index.vector(slot);
   }
 

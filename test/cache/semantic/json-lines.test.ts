@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { LmdbStore } from '../../../src/cache/semantic/lmdb-store.ts';
 import type { SemanticCache } from '../../../src/cache/semantic/semantic-cache.ts';
-import { bytes, embed, never, openCache, partition, put, vectorOf } from './support.ts';
+import { bytes, dimension, embed, never, openCache, partition, put, silent, vectorOf } from './support.ts';
 
 async function collect(cache: SemanticCache, namespace?: string): Promise<string> {
   let text = '';
@@ -87,4 +91,20 @@ test('times that no store can keep are refused', async (t) => {
   await cache.delete('one', { all: true });
   const lines = ['expiresMs', 'ttlMs'].map((name) => JSON.stringify({ ...early, [name]: 1e21 }));
   assert.equal((await cache.load(chunksOf(lines.join('\n')))).refused, 2);
+});
+
+test('a model that changes amid a dump gives no entry the vector of another one', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-dump-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const cache = await openCache(t, { store: new LmdbStore(directory, silent) });
+  for (const question of ['one', 'two', 'three']) await put(cache, question);
+  const lines: { question: string; vector?: string }[] = [];
+  for await (const line of cache.dump()) {
+    lines.push(JSON.parse(line));
+    if (lines.length > 1) continue;
+    await cache.useModel({ identity: 'words-2', dimension });
+    for (const question of ['four', 'five', 'six']) await put(cache, question);
+  }
+  assert.deepEqual(lines.map(({ question }) => question), ['one', 'two', 'three']);
+  for (const { question, vector } of lines.slice(1)) assert.equal(vector, undefined, question);
 });
