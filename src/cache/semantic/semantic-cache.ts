@@ -205,7 +205,9 @@ export class SemanticCache {
       batch = [];
     };
     for await (const read of lines.read(chunks, this.#upkeep.now)) {
-      if (this.#upkeep.holdings.has(read.entry.id) || !this.#upkeep.fits(read.entry, read.vector)) lines.passedOver();
+      const { id } = read.entry;
+      const isThere = this.#upkeep.holdings.has(id) || batch.some(({ entry }) => entry.id === id);
+      if (isThere || !this.#upkeep.fits(read.entry, read.vector)) lines.passedOver();
       else batch.push({ kind: 'put', ...read });
       if (batch.length >= semanticLoadEntries) await flush();
     }

@@ -108,3 +108,18 @@ test('a model that changes amid a dump gives no entry the vector of another one'
   assert.deepEqual(lines.map(({ question }) => question), ['one', 'two', 'three']);
   for (const { question, vector } of lines.slice(1)) assert.equal(vector, undefined, question);
 });
+
+test('of two lines with one id the first is loaded', async (t) => {
+  const from = await openCache(t);
+  await put(from, 'first');
+  const line = await collect(from);
+  const directory = mkdtempSync(join(tmpdir(), 'ortserve-load-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const open = () => openCache(t, { store: new LmdbStore(directory, silent) });
+  const to = await open();
+  const report = await to.load(chunksOf(line + line.replace('"first"', '"second"')));
+  assert.deepEqual([report.loaded, report.passedOver], [1, 1]);
+  await to.close();
+  const again = await open();
+  assert.deepEqual(again.list('one').entries.map(({ question }) => question), ['first']);
+});
