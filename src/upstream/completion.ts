@@ -57,11 +57,11 @@ function assembled(chunks: readonly Chunk[]): unknown {
   for (const chunk of chunks) {
     usage = chunk.usage ?? usage;
     for (const { index, delta, finish_reason: reason, ...others } of chunk.choices ?? []) {
-      if (Object.values(others).some((other) => other !== null)) throw new Error('There is more than text.');
+      if (!Object.values(others).every(empty)) throw new Error('There is more than text.');
       const choice = choices.get(index) ?? { message: { role: 'assistant', content: null }, finish_reason: null };
       choices.set(index, choice);
       for (const [name, value] of Object.entries(delta)) {
-        if (value === null || name === 'role') continue;
+        if (empty(value) || name === 'role') continue;
         if (typeof value !== 'string') throw new Error('There is more than text.');
         choice.message[name] = `${(choice.message[name] as string | null | undefined) ?? ''}${value}`;
       }

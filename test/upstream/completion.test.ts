@@ -29,6 +29,7 @@ const end = chunk({ delta: {}, finish_reason: 'stop' });
 const streams: Record<string, [Buffer, boolean]> = {
   'a whole stream': [events(text, end, '[DONE]'), true],
   'a stream with comments': [Buffer.concat([Buffer.from(': hello\n\n'), events(text, end, '[DONE]')]), true],
+  'a stream with empty lists': [events(chunk({ delta: { content: 'a', tool_calls: [] }, matched: [], finish_reason: null }), end, '[DONE]'), true],
   'a stream without its end': [events(text, end), false],
   'a stream that never finished': [events(text, '[DONE]'), false],
   'a stream of tool calls': [events(chunk({ delta: { tool_calls: [{}] }, finish_reason: null }), end, '[DONE]'), false],
