@@ -67,9 +67,10 @@ export class Upkeep {
     this.#timers.push(setInterval(() => this.#sweep(), semanticSweepMs).unref());
   }
 
-  /** Compares the vectors of that model. A call after one that failed to read the store reads it again. */
+  /** Compares the vectors of that model, once everything is read. A call after one that failed to read the store reads it again. */
   async useModel(model: VectorModel): Promise<void> {
-    if (!this.#isUnread && model.identity === this.#model.identity && model.dimension === this.#model.dimension) return;
+    const isUsed = model.identity === this.#model.identity && model.dimension === this.#model.dimension;
+    if (isUsed && !this.#isUnread) return this.#reading;
     this.#isUnread = false;
     this.#isComplete = false;
     this.#model = model;

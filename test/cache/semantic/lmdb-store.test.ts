@@ -244,3 +244,14 @@ test('nothing is deleted or dumped in part when the store could not be read', as
   await cache.useModel({ identity: 'words-2', dimension: 32 });
   assert.equal(await cache.delete(partition.namespace, { all: true }), 1);
 });
+
+test('whoever names the model while everything is read for it has everything, too', async (t) => {
+  const cache = await open(temporaryDirectory(t));
+  t.after(() => cache.close());
+  await put(cache, 'one two three');
+  const other = { identity: 'words-2', dimension: 32 };
+  const reading = cache.useModel(other);
+  await cache.useModel(other);
+  assert.ok((await cache.lookup(partition, 'one two three', never)).hit);
+  await reading;
+});
