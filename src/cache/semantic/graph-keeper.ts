@@ -6,7 +6,7 @@ import type { Held, Namespace } from './namespace.ts';
 import { Snapshots } from './snapshots.ts';
 import type { Partition } from './types.ts';
 import { VectorIndex } from './vector-index.ts';
-import type { VectorModel } from './vector-model.ts';
+import { noModel, type VectorModel } from './vector-model.ts';
 
 export type GraphOptions = {
   /** Folder for saved graphs; without it each start builds them. */
@@ -24,6 +24,8 @@ export class GraphKeeper {
   readonly #graphs: Graphs;
   readonly #snapshots: Snapshots | undefined;
   #loading = true;
+  /** Whose vectors the graphs have. */
+  #model = noModel;
   #saving: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -48,6 +50,7 @@ export class GraphKeeper {
     // Before a model is known no graph is anybody's, and those of the next one must not be taken for leftovers.
     if (model.dimension === 0) return;
     this.#loading = false;
+    this.#model = model;
     const all = places(holdings);
     for (const { namespace, key, index } of all) {
       if (index.size >= this.#graphs.rowsMin && index.graphSize === 0) await this.#snapshots?.restore(index, namespace, key, model);
@@ -55,7 +58,7 @@ export class GraphKeeper {
     }
     await this.#snapshots?.clean(all.map(partitionOf), model);
     this.#timer ??= setInterval(() => {
-      this.#saving ??= this.#save(holdings, model).finally(() => (this.#saving = undefined));
+      this.#saving ??= this.#save(holdings, this.#model).finally(() => (this.#saving = undefined));
     }, semanticSaveEveryMs).unref();
   }
 

@@ -7,8 +7,10 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LmdbStore } from '../../../src/cache/semantic/lmdb-store.ts';
 import { SemanticCache } from '../../../src/cache/semantic/semantic-cache.ts';
+import { semanticSaveEveryMs } from '../../../src/limits.ts';
 import { countingMetrics, limits, model, partition, put, randoms, silent, vectorOf } from './support.ts';
 import { skipUnlessInstalled } from '../../support/programs.ts';
+import { until } from '../../support/until.ts';
 
 const skip = skipUnlessInstalled('hnswlib-node');
 
@@ -108,4 +110,19 @@ test('a graph of another model is never compared with', { skip }, async (t) => {
   assert.deepEqual(found, { hit: false });
   await other.cache.close();
   assert.equal(readdirSync(graphs).length, 0);
+});
+
+test('a graph is saved under the model of its vectors after another one took its place', { skip }, async (t) => {
+  const { directory, graphs } = await prepare(t);
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const opened = await open(directory);
+  t.after(() => opened.cache.close());
+  await opened.cache.useModel({ ...model, identity: 'words-2' });
+  await Promise.all(questions.map((question) => put(opened.cache, `${question} again`)));
+  await settle(opened);
+  t.mock.timers.tick(semanticSaveEveryMs);
+  const descriptions = () => readdirSync(graphs).filter((name) => name.endsWith('.json'));
+  await until(() => descriptions().length > 0, 'it is saved');
+  const [, facts] = readFileSync(join(graphs, descriptions()[0]!), 'utf8').split('\n');
+  assert.equal((JSON.parse(facts!) as { model: string }).model, 'words-2');
 });
