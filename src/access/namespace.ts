@@ -6,7 +6,8 @@ import type { Call } from '../operation.ts';
 
 const namespaceHeader = 'x-cache-namespace';
 const prefix = 'cache:';
-const namespacePattern = /^[\w.:@-]{1,120}$/;
+/** Names that requests can say. */
+export const namespacePattern = /^[\w.:@-]{1,120}$/;
 
 /**
  * The namespace that a call asks questions in. A key's own where its scopes name one, by header where they name several,

@@ -4,6 +4,7 @@
 //
 // Needed are namespace (or one for all), question and answer; without a vector of the cache's own model the question
 // is embedded anew.
+import { namespacePattern } from '../../access/namespace.ts';
 import { ServerError } from '../../errors.ts';
 import { semanticLineCharsMax } from '../../limits.ts';
 import { newEntryId } from './ids.ts';
@@ -98,6 +99,8 @@ export class DumpLines {
     const tags = row['tags'] ?? [];
     if (!Array.isArray(tags) || !tags.every((tag) => typeof tag === 'string')) throw new LineError('tags must be a list of strings');
     const namespace = this.#options.namespace ?? text('namespace');
+    // Nobody could list or delete what is in another.
+    if (!namespacePattern.test(namespace)) throw new LineError('namespace must be 1 to 120 letters, digits or . : @ _ -');
     // In another namespace it is another entry.
     const sameEntry = typeof row['id'] === 'string' && idPattern.test(row['id']) && namespace === row['namespace'];
     // From a clock that is ahead: later than now nothing could replace it, and no use would count.

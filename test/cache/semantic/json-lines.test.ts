@@ -123,3 +123,11 @@ test('of two lines with one id the first is loaded', async (t) => {
   const again = await open();
   assert.deepEqual(again.list('one').entries.map(({ question }) => question), ['first']);
 });
+
+test('a namespace that no administrator could name is refused', async (t) => {
+  const cache = await openCache(t);
+  const line = (namespace: string) => JSON.stringify({ namespace, key: 'k', question: 'q', answer: '' });
+  const report = await cache.load(chunksOf(['', 'of one', 'key:a@b', '*', 'x'.repeat(121)].map(line).join('\n')), { embed: async (question) => vectorOf(question) });
+  assert.deepEqual([report.loaded, report.refused], [1, 4]);
+  assert.match(report.problems[0]!, /^line 1: namespace must be/);
+});
