@@ -18,6 +18,8 @@ const serverFile = fileURLToPath(new URL('../src/main.js', import.meta.url));
 const embeddingsPath = '/v1/embeddings';
 /** What a server takes at most, of a small model on a CPU, to measure its run size once it is ready. */
 const tuneMsMax = 3000;
+/** Load before anything is measured: in its first seconds V8 still compiles the server's code, on the cores that compute. */
+const compileSeconds = 4;
 /** Requests the client builds beforehand, as a share of what the limit's last rate would use up. */
 const requestStockFactor = 1.3;
 
@@ -57,8 +59,9 @@ export async function benchModel(
       const batched = model.batchable ? undefined : await search(options.runTokens);
       const batchedTextsPerSecond = batched && (await limitRate(batched, options.seconds, tools)).textsPerSecond;
       const inHand: Cut[] = [];
-      for (const { connections, textsPerRequest } of loadShapes) {
-        inHand.push(await cutInHand(plan, profile, connections * textsPerRequest));
+      for (const shape of loadShapes) {
+        inHand.push(await cutInHand(plan, profile, shape.connections * shape.textsPerRequest));
+        await tools.client.measure(target, profile, shape, compileSeconds, requestStockFactor * plan.pool.lastTextsPerSecond);
       }
       const rounds: Round[] = [];
       for (let i = 0; i < options.rounds; i++) {
