@@ -11,8 +11,7 @@ import type { BodyCollector } from './body.ts';
 import { BodyStream } from './body-stream.ts';
 import type { Cors } from './cors.ts';
 import { headerValue, retryAfterSeconds, serverTiming, statusLine } from './headers.ts';
-import type { RateVerdict } from './rate-limit.ts';
-import { rateHeaders, writeRateHeaders } from './rate-limit.ts';
+import { rateHeaders, writeRateHeaders, type RateVerdict } from './rate-verdict.ts';
 import { StreamedReply } from './reply-stream.ts';
 
 /** What all exchanges of one server share. */

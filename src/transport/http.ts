@@ -15,7 +15,8 @@ import { Exchange } from './exchange.ts';
 import { RequestHead } from './head.ts';
 import type { Listener, Uws } from './listen.ts';
 import { listen } from './listen.ts';
-import type { RateLimiter, RateVerdict } from './rate-limit.ts';
+import type { RateLimiter } from './rate-limit.ts';
+import type { RateVerdict } from './rate-verdict.ts';
 import type { ErrorShape, PathMatch, Route } from './routes.ts';
 import { optionsOf, Refusals, routesOf } from './routes.ts';
 

@@ -1,18 +1,10 @@
 // Requests a minute for each client, counted here or, for many replicas, in Redis.
 // Invariant: the limiter can refuse a request but never fail one.
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
-import type { HttpResponse } from 'uWebSockets.js';
 import { rateLimitClientsMax } from '../limits.ts';
-import { resetDuration } from './headers.ts';
+import type { RateVerdict } from './rate-verdict.ts';
 
 const windowSeconds = 60;
-
-export type RateVerdict = {
-  readonly allowed: boolean;
-  readonly limit: number;
-  readonly remaining: number;
-  readonly resetMs: number;
-};
 
 export type RateLimiterOptions = {
   readonly requestsPerMinute: number;
@@ -71,18 +63,6 @@ export class RateLimiter {
   #verdict(allowed: boolean, { remainingPoints, msBeforeNext }: RateLimiterRes): RateVerdict {
     return { allowed, limit: this.#requestsPerMinute, remaining: remainingPoints, resetMs: Math.max(0, msBeforeNext) };
   }
-}
-
-/** Those of `writeRateHeaders`. */
-export const rateHeaders: ReadonlySet<string> = new Set([
-  'x-ratelimit-limit-requests', 'x-ratelimit-remaining-requests', 'x-ratelimit-reset-requests',
-]);
-
-/** https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers */
-export function writeRateHeaders(response: HttpResponse, verdict: RateVerdict): void {
-  response.writeHeader('x-ratelimit-limit-requests', String(verdict.limit));
-  response.writeHeader('x-ratelimit-remaining-requests', String(verdict.remaining));
-  response.writeHeader('x-ratelimit-reset-requests', resetDuration(verdict.resetMs));
 }
 
 /** The library's memory limiter has a record and a timer for each key and no bound on keys. */
