@@ -3,16 +3,19 @@
 
 export class EventReader {
   readonly #decoder = new TextDecoder();
+  /** Of the line that has not ended; looked at once it has, so that a long one costs no more than its length. */
   #rest = '';
+  /** A carriage return at the end may be half of a line's end. */
+  #held = '';
   #data: string[] = [];
 
   /** The data of the events that end in these bytes. */
   push(bytes: Uint8Array): string[] {
-    const text = this.#rest + this.#decoder.decode(bytes, { stream: true });
-    // A carriage return at the end may be half of a line's end.
-    const end = text.endsWith('\r') ? text.length - 1 : text.length;
-    const lines = text.slice(0, end).split(/\r\n|\n|\r/);
-    this.#rest = lines.pop()! + text.slice(end);
+    const text = this.#held + this.#decoder.decode(bytes, { stream: true });
+    this.#held = text.endsWith('\r') ? '\r' : '';
+    const lines = text.slice(0, text.length - this.#held.length).split(/\r\n|\n|\r/);
+    lines[0] = this.#rest + lines[0]!;
+    this.#rest = lines.pop()!;
     const events: string[] = [];
     for (const line of lines) {
       if (line === '') {
@@ -20,6 +23,8 @@ export class EventReader {
         this.#data = [];
       } else if (line.startsWith('data:')) {
         this.#data.push(line.slice(line[5] === ' ' ? 6 : 5));
+      } else if (line === 'data') {
+        this.#data.push('');
       }
     }
     return events;
