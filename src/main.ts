@@ -79,8 +79,9 @@ async function serve(config: Config, warnings: readonly string[]): Promise<void>
     state = 'stopping';
     if (!isDraining) void drain(server, config, log, { signal }, finish);
   };
-  process.off('SIGTERM', remember).off('SIGINT', remember);
+  // In this order: with its last listener goes a signal that has come and was not told yet.
   process.on('SIGTERM', stop).on('SIGINT', stop);
+  process.off('SIGTERM', remember).off('SIGINT', remember);
   if (signalled !== undefined) stop(signalled);
   void server.stuck.any.then(() => {
     if (state !== 'serving') return;
