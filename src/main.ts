@@ -42,13 +42,14 @@ try {
 
 async function serve(config: Config, warnings: readonly string[]): Promise<void> {
   const log = createLog(config);
-  // Process 1 of a container is spared the signals that nobody listens for.
   let signalled: NodeJS.Signals | undefined;
-  const remember = (signal: NodeJS.Signals) => {
+  let onSignal = (signal: NodeJS.Signals) => {
     if (signalled !== undefined) killProcess();
     signalled = signal;
   };
-  process.on('SIGTERM', remember).on('SIGINT', remember);
+  // From the start, since process 1 of a container is spared the signals that nobody listens for; and for good, since with
+  // the last listener goes a signal that has come and was not told yet.
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, (signal) => onSignal(signal));
   for (const warning of warnings) log.warn(warning);
   // The parts that serve are loaded only here: --help need not wait for them.
   const { startServer } = await import('./server.ts');
@@ -79,9 +80,7 @@ async function serve(config: Config, warnings: readonly string[]): Promise<void>
     state = 'stopping';
     if (!isDraining) void drain(server, config, log, { signal }, finish);
   };
-  // In this order: with its last listener goes a signal that has come and was not told yet.
-  process.on('SIGTERM', stop).on('SIGINT', stop);
-  process.off('SIGTERM', remember).off('SIGINT', remember);
+  onSignal = stop;
   if (signalled !== undefined) stop(signalled);
   void server.stuck.any.then(() => {
     if (state !== 'serving') return;
