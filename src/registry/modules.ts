@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { EmbeddingModule, PoolingMode } from '../backend/manifest.ts';
+import { staysInside } from './inside.ts';
 import { ManifestError, positiveInteger, readJson, readJsonValue } from './json-file.ts';
 import type { Json } from './json-file.ts';
 
@@ -30,7 +31,7 @@ function listedModule(entry: Json | null, file: string): ListedModule {
   if (typeof type !== 'string' || typeof folder !== 'string') {
     throw new ManifestError(`${file}: every module needs a type and a path.`);
   }
-  if (path.isAbsolute(folder) || folder.split(/[\\/]/).includes('..')) {
+  if (!staysInside(folder)) {
     throw new ManifestError(`${file}: the path '${folder}' leaves the model's folder.`);
   }
   if (!type.startsWith('sentence_transformers.')) {

@@ -3,6 +3,7 @@
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fields, NotProtobuf, ProtobufFile, type Field } from '../backend/protobuf-file.ts';
+import { staysInside } from './inside.ts';
 
 export type Precision = 'auto' | 'fp32' | 'fp16' | 'int8';
 
@@ -57,13 +58,9 @@ export function onnxFilesIn(folder: string): string[] {
 
 /** The files with the weights of a model that keeps them outside, in the order of their names. */
 export function onnxWeightFiles(file: string): readonly string[] {
-  const named = [...(readOnnxSummary(file)?.weightFiles ?? [])].map((location) => path.normalize(location)).filter(isInside);
+  // What a graph names elsewhere is not followed: /dev/zero would be read for ever.
+  const named = [...(readOnnxSummary(file)?.weightFiles ?? [])].map((location) => path.normalize(location)).filter(staysInside);
   return [...new Set(named)].sort().map((location) => path.join(path.dirname(file), location));
-}
-
-/** What a graph names elsewhere is not followed: /dev/zero would be read for ever. */
-function isInside(location: string): boolean {
-  return !path.isAbsolute(location) && !location.split(/[\\/]/).includes('..');
 }
 
 /** With the weights that it keeps outside; undefined where there is no such file. */
