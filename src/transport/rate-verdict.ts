@@ -9,14 +9,15 @@ export type RateVerdict = {
   readonly resetMs: number;
 };
 
-/** Those of `writeRateHeaders`. */
-export const rateHeaders: ReadonlySet<string> = new Set([
-  'x-ratelimit-limit-requests', 'x-ratelimit-remaining-requests', 'x-ratelimit-reset-requests',
-]);
-
 /** https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers */
+const names = {
+  limit: 'x-ratelimit-limit-requests', remaining: 'x-ratelimit-remaining-requests', reset: 'x-ratelimit-reset-requests',
+} as const;
+
+export const rateHeaders: ReadonlySet<string> = new Set(Object.values(names));
+
 export function writeRateHeaders(response: HttpResponse, verdict: RateVerdict): void {
-  response.writeHeader('x-ratelimit-limit-requests', String(verdict.limit));
-  response.writeHeader('x-ratelimit-remaining-requests', String(verdict.remaining));
-  response.writeHeader('x-ratelimit-reset-requests', resetDuration(verdict.resetMs));
+  response.writeHeader(names.limit, String(verdict.limit));
+  response.writeHeader(names.remaining, String(verdict.remaining));
+  response.writeHeader(names.reset, resetDuration(verdict.resetMs));
 }
