@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { LmdbStore } from '../../../src/cache/semantic/lmdb-store.ts';
 import { noModel, type VectorModel } from '../../../src/cache/semantic/vector-model.ts';
-import { AnswerEngine } from '../../../src/engine/answer.ts';
+import { AnswerEngine, type AnswerParts } from '../../../src/engine/answer.ts';
 import { EmbedEngine } from '../../../src/engine/embed.ts';
 import { ServerError } from '../../../src/errors.ts';
 import { Metrics } from '../../../src/metrics.ts';
@@ -18,18 +18,23 @@ import { ChatServer } from '../../support/chat-server.ts';
 import { callOperation, heldModel, heldRegistry } from '../../support/held-model.ts';
 
 const noParts = { partitionHeaders: [], partitionFields: [] };
+const observer = { saved: () => {}, upstreamEnded: () => {}, joined: () => {}, bypassed: () => {} };
+
+function answerEngine(parts: Pick<AnswerParts, 'cache'> & Partial<AnswerParts>): AnswerEngine {
+  return new AnswerEngine({
+    engine: heldModel().engine, model: 'held', upstream: undefined, observer, onError: (error) => assert.fail(String(error)), ...parts,
+  });
+}
 
 test('the upstream answers while there is neither a cache nor a model to compare questions', async (t) => {
   const chat = await ChatServer.start(t);
   const upstream = new Upstream({ baseUrl: chat.url, apiKey: undefined, timeoutMs: 5000, retries: 0 });
   t.after(() => upstream.close());
   const { registry } = heldRegistry([], () => Promise.reject(new ServerError('MODEL_NOT_READY', 'broken file')));
-  const engine = new AnswerEngine({
+  const engine = answerEngine({
     cache: () => Promise.reject(new ServerError('BACKEND_FAILED')),
     engine: new EmbedEngine(registry, false),
-    model: 'held',
     upstream,
-    observer: { saved: () => {}, upstreamEnded: () => {}, joined: () => {}, bypassed: () => {} },
     onError: () => {},
   });
   const [query] = queryOperations(engine, { model: 'gpt-test', timeoutMs: 5000, forwardsKey: false, ...noParts });
@@ -51,15 +56,9 @@ for (const [what, stored, response] of [
   test(`an entry of somebody else's that ${what} breaks neither its question nor the list`, async (t) => {
     const cache = await openCache(t);
     const metrics = new Metrics('0.0.0');
-    const engine = new AnswerEngine({
+    const engine = answerEngine({
       cache: () => Promise.resolve(cache),
-      engine: heldModel().engine,
-      model: 'held',
-      upstream: undefined,
-      observer: {
-        saved: (upstreamMs, tokens) => metrics.semantic.saved(upstreamMs, tokens), upstreamEnded: () => {}, joined: () => {}, bypassed: () => {},
-      },
-      onError: (error) => assert.fail(String(error)),
+      observer: { ...observer, saved: (upstreamMs, tokens) => metrics.semantic.saved(upstreamMs, tokens) },
     });
     const [query] = queryOperations(engine, { model: '', timeoutMs: 5000, forwardsKey: false, ...noParts });
     const [put, list] = entryOperations(engine, { model: '', ...noParts });
@@ -81,14 +80,7 @@ test('a dump before the first question has the vectors', async (t) => {
   await first.put({ namespace: 'default', key: 'k' }, { question: 'Why?', vector: Float32Array.of(0, 1), answer: Buffer.from('{}') });
   await first.close();
   const cache = await open(noModel);
-  const engine = new AnswerEngine({
-    cache: () => Promise.resolve(cache),
-    engine: heldModel().engine,
-    model: 'held',
-    upstream: undefined,
-    observer: { saved: () => {}, upstreamEnded: () => {}, joined: () => {}, bypassed: () => {} },
-    onError: (error) => assert.fail(String(error)),
-  });
+  const engine = answerEngine({ cache: () => Promise.resolve(cache) });
   let text = '';
   for await (const line of await engine.dump(undefined)) text += line;
   assert.equal(JSON.parse(text).vector, Buffer.from(Float32Array.of(0, 1).buffer).toString('base64'));
@@ -103,12 +95,10 @@ test('the upstream answers though the model gives vectors that have no direction
   const { replyTo } = backend;
   backend.replyTo = (task) => ({ ...replyTo(task), rows: new Float32Array(task.inputs.length * 2).fill(NaN) }) as ReturnType<typeof replyTo>;
   const errors: unknown[] = [];
-  const engine = new AnswerEngine({
+  const engine = answerEngine({
     cache: () => Promise.resolve(cache),
     engine: embedEngine,
-    model: 'held',
     upstream,
-    observer: { saved: () => {}, upstreamEnded: () => {}, joined: () => {}, bypassed: () => {} },
     onError: (error) => errors.push(error),
   });
   const [query] = queryOperations(engine, { model: 'gpt-test', timeoutMs: 5000, forwardsKey: false, ...noParts });
@@ -122,14 +112,7 @@ test('the upstream answers though the model gives vectors that have no direction
 
 test('headers that part chats part questions and entries, too', async (t) => {
   const cache = await openCache(t);
-  const engine = new AnswerEngine({
-    cache: () => Promise.resolve(cache),
-    engine: heldModel().engine,
-    model: 'held',
-    upstream: undefined,
-    observer: { saved: () => {}, upstreamEnded: () => {}, joined: () => {}, bypassed: () => {} },
-    onError: (error) => assert.fail(String(error)),
-  });
+  const engine = answerEngine({ cache: () => Promise.resolve(cache) });
   const parts = { partitionHeaders: ['x-tenant'], partitionFields: ['user'] };
   const [query] = queryOperations(engine, { model: 'gpt-test', timeoutMs: 5000, forwardsKey: false, ...parts });
   const [put] = entryOperations(engine, { model: 'gpt-test', ...parts });
